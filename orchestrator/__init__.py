@@ -1,0 +1,1 @@
+"""Study files, plans, the Ray driver, the MLflow mirror and the `ablate` command."""

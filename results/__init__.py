@@ -1,0 +1,1 @@
+"""Records, ledger, statistics, tables and reports; needs neither Ray nor torch."""

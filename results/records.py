@@ -1,0 +1,90 @@
+"""What is known of one trial: the unit that the ledger keeps and every table is computed from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Phase = Literal["tune", "evaluate"]
+Status = Literal["completed", "pruned", "failed"]
+
+PHASES: tuple[Phase, ...] = ("tune", "evaluate")
+STATUSES: tuple[Status, ...] = ("completed", "pruned", "failed")
+
+Curve = Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialRecord:
+    """One training run, written once and never changed.
+
+    Errors (`val_error`, `test_error`) are in percent of misclassified images, 0 to 100. A metric that is
+    not defined for a trial (the AUROC of an algorithm without a detector) is absent, never NaN.
+    """
+
+    trial_id: str
+    """Content hash over everything that can change the outcome."""
+    study: str
+    cell: str
+    """Identity of arm x condition with its search settings; trials of one cell were tuned together."""
+    arm: str
+    condition: str
+    algorithm: str
+    phase: Phase
+    number: int
+    """Place in the cell's search (tune) or among the evaluation seeds (evaluate), from 0."""
+    seed: int
+    """The seed block: splits, initial weights, batch order."""
+    status: Status
+    config: Mapping[str, Any]
+    """Complete hyperparameters, searched or not, as JSON values."""
+    suggested: Mapping[str, Any] = field(default_factory=dict)
+    """The part of `config` that the search chose."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Last values: `val_error`, `val_loss`, in the evaluate phase `test_error`, and diagnostics."""
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    """Metric name to (step, value) pairs in increasing step order."""
+    steps: int = 0
+    seconds: float = 0.0
+    started_at: datetime
+    """In UTC."""
+    host: str = ""
+    process: int = 0
+    device: str = "cpu"
+    versions: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, Any] = field(default_factory=dict)
+    """`commit`, `dirty` and `source` (hash of the training source)."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """`dataset`, `fingerprint`, sizes of the parts, and the hash of each synthetic pool."""
+    error: str | None = None
+    """Why the trial failed, in one line."""
+    log: str | None = None
+    """Where a failed trial's traceback is, relative to the study's folder."""
+
+    def __post_init__(self) -> None:
+        if self.phase not in PHASES:
+            raise ValueError(f"phase: {self.phase!r} is not one of {', '.join(PHASES)}")
+        if self.status not in STATUSES:
+            raise ValueError(f"status: {self.status!r} is not one of {', '.join(STATUSES)}")
+        if self.started_at.tzinfo is None:
+            raise ValueError("started_at: needs a time zone; records are kept in UTC")
+        bad = [name for name, value in self.metrics.items() if not math.isfinite(value)]
+        if bad:
+            raise ValueError(f"metrics: {', '.join(sorted(bad))} not finite; leave an undefined metric out")
+
+
+def best_tuning_record(records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The tuning record whose configuration is frozen for evaluation.
+
+    Lowest `val_error`, then lowest `val_loss`, then the earliest suggestion, among completed trials: a pruned trial
+    was measured at another training length and never wins. Returns None where no trial completed.
+    """
+    completed = [r for r in records if r.phase == "tune" and r.status == "completed"]
+    return min(
+        completed,
+        key=lambda r: (r.metrics["val_error"], r.metrics.get("val_loss", math.inf), r.number),
+        default=None,
+    )

@@ -1,0 +1,1 @@
+"""Named groups of ranges to search, and their Optuna distributions."""

@@ -1,0 +1,1 @@
+"""Algorithms, networks, data, the training loop and its Ray Tune trainable."""
