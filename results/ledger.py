@@ -81,11 +81,15 @@ class Ledger:
 
     def records(self) -> list[TrialRecord]:
         """Every record once, ordered by start time; LedgerDamaged names a file that cannot be read."""
-        seen: dict[str, TrialRecord] = {}
-        for path in self.parts():
-            for record in _read(path):
-                seen.setdefault(record.trial_id, record)
-        return sorted(seen.values(), key=lambda r: (r.started_at, r.trial_id))
+        while True:
+            seen: dict[str, TrialRecord] = {}
+            try:
+                for path in self.parts():
+                    for record in _read(path):
+                        seen.setdefault(record.trial_id, record)
+            except FileNotFoundError:  # a part was compacted away between listing and reading: list again
+                continue
+            return sorted(seen.values(), key=lambda r: (r.started_at, r.trial_id))
 
     def table(self) -> pa.Table:
         """The records as one pyarrow table with columns as in `SCHEMA`."""
@@ -142,8 +146,8 @@ def _read(path: Path) -> Iterator[TrialRecord]:
             row["curves"] = {k: [(int(s), float(v)) for s, v in points] for k, points in row["curves"].items()}
             row["started_at"] = row["started_at"].astimezone(UTC)
             yield TrialRecord(**{name: row[name] for name in _COLUMNS})
-    except FileNotFoundError:  # compacted away while we read: its records are in the compacted file
-        return
+    except FileNotFoundError:
+        raise
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, AttributeError) as problem:
         raise LedgerDamaged(
             f"{path}: not a readable ledger part ({problem}); move it away and run the study again: "
