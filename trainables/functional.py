@@ -1,0 +1,96 @@
+"""Losses and selections that algorithms share, as pure functions of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+ToLogits = Callable[[Tensor], Tensor]
+
+
+@torch.no_grad()
+def pseudo_labels(classifier: ToLogits, weak: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    """Hard pseudo-labels of weak views and which of them are confident (Sohn et al. 2020, eq. 4).
+
+    Args:
+        classifier: Images [U, C, H, W] to logits [U, K].
+        weak: Weak views.
+        threshold: τ in 0..1.
+
+    Returns:
+        argmax p as int64 [U], and max p ≥ τ as bool [U], with p = softmax(logits).
+    """
+    confidence, label = classifier(weak).softmax(dim=1).max(dim=1)
+    return label, confidence >= threshold
+
+
+def selected_losses(classifier: ToLogits, images: Tensor, labels: Tensor, selected: Tensor) -> Tensor:
+    """Cross-entropy [U] of the selected images, 0 elsewhere.
+
+    Only selected images go through the classifier. Our networks treat every image by itself (group normalisation), so this
+    equals the masked loss over all images and costs as much as the images that count.
+    """
+    losses = images.new_zeros(len(images))
+    chosen = selected.nonzero().squeeze(1)
+    if len(chosen) == 0:
+        return losses
+    return losses.index_copy(0, chosen, F.cross_entropy(classifier(images[chosen]), labels[chosen], reduction="none"))
+
+
+def selected_cross_entropy(classifier: ToLogits, images: Tensor, labels: Tensor, selected: Tensor) -> Tensor:
+    """mean over all U of 1[selected] CE(classifier(image), label): the unlabelled loss of FixMatch (eq. 4)."""
+    if len(images) == 0:
+        return images.new_zeros(())
+    return selected_losses(classifier, images, labels, selected).mean()
+
+
+def routed_losses(
+    features: Callable[[Tensor], Tensor],
+    heads: tuple[ToLogits, ToLogits],
+    images: Tensor,
+    labels: Tensor,
+    selected: Tensor,
+    routed: Tensor,
+) -> Tensor:
+    """As `selected_losses`, with one pass through the backbone and the second head where `routed`.
+
+    A head that no image reaches still gets a zero gradient, so that its weights do not depend on the optimiser's treatment
+    of missing gradients.
+    """
+    losses = images.new_zeros(len(images))
+    chosen = selected.nonzero().squeeze(1)
+    if len(chosen) == 0:
+        return losses
+    shared = features(images[chosen])
+    second = routed[chosen].unsqueeze(1)
+    logits = torch.where(second, heads[1](shared), heads[0](shared))
+    return losses.index_copy(0, chosen, F.cross_entropy(logits, labels[chosen], reduction="none"))
+
+
+def non_negative_pu_risk(real: Tensor, unlabelled: Tensor, *, prior: float) -> Tensor:
+    """Non-negative positive-unlabelled risk with the logistic loss (Kiryo et al. 2017, arXiv:1703.00593, eq. 6).
+
+    The known class is "real"; logits are positive for synthetic images.
+
+    Args:
+        real: Logits [B] of images known to be real.
+        unlabelled: Logits [U] of images of either kind.
+        prior: π, share of real images among the unlabelled, in (0, 1).
+
+    Returns:
+        π R_real⁺ + max(0, R_unlabelled⁻ − π R_real⁻). Where the bracket is negative, the gradient is the paper's
+        (algorithm 1, β = 0, γ = 1): it pushes the bracket back up.
+    """
+    as_real = prior * F.softplus(real).mean()
+    excess = F.softplus(-unlabelled).mean() - prior * F.softplus(-real).mean()
+    if excess.detach() >= 0:
+        return as_real + excess
+    return as_real.detach() - excess + excess.detach()
+
+
+def balanced_bce(real: Tensor, synthetic: Tensor) -> Tensor:
+    """½ mean BCE over real logits + ½ mean BCE over synthetic logits; logits are positive for synthetic images."""
+    return 0.5 * F.softplus(real).mean() + 0.5 * F.softplus(-synthetic).mean()

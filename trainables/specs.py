@@ -1,0 +1,86 @@
+"""What a trial is, completely: data, training, algorithm, hyperparameters, seed, phase; and its content hash."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from trainables.configuration import Configuration, content_hash
+
+Phase = Literal["tune", "evaluate"]
+NetworkName = Literal["small-cnn"]
+
+
+class DataSpec(Configuration):
+    """One data condition. A seed block cuts the dataset into disjoint parts by these sizes (see `trainables.data.splits`)."""
+
+    dataset: str = Field(description="A name from `ablate list datasets`")
+    labels_per_class: int = Field(4, ge=1, le=100_000, description="Labelled images of each class, all real")
+    validation_per_class: int | None = Field(
+        None, ge=1, le=100_000, description="Validation images of each class; as many as labelled ones unless given"
+    )
+    contamination: float = Field(
+        0.5, ge=0, le=0.95, description="Synthetic share of the unlabelled pool; real images stay, synthetic ones are added"
+    )
+    generators: tuple[str, ...] = Field(
+        ("vae", "flow"), description="Names from `ablate list generators`; each makes an equal share"
+    )
+
+    @field_validator("generators", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @property
+    def validation_size(self) -> int:
+        """Validation images of each class."""
+        return self.labels_per_class if self.validation_per_class is None else self.validation_per_class
+
+
+class TrainingSpec(Configuration):
+    """The training loop's settings, the same for every arm."""
+
+    network: NetworkName = Field("small-cnn", description="Backbone")
+    steps: int = Field(400, ge=1, le=10_000_000, description="Optimiser steps of a full trial")
+    reports: int = Field(10, ge=1, le=10_000, description="Validations, evenly spaced; the last one at the last step")
+    batch_size: int = Field(16, ge=1, le=65_536, description="Labelled images a step")
+    unlabelled_ratio: int = Field(4, ge=1, le=1024, description="μ: unlabelled images a step for each labelled one")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of SGD")
+    average_decay: float = Field(0.99, ge=0, lt=1, description="Decay of the averaged weights that are evaluated")
+
+    def report_steps(self) -> tuple[int, ...]:
+        """Steps after which a trial validates, increasing; the last is `steps`."""
+        n = min(self.reports, self.steps)
+        return tuple(round(self.steps * (i + 1) / n) for i in range(n))
+
+
+class TrialSpec(Configuration):
+    """One training run. Two trials with the same `trial_id` have the same outcome on one kind of device."""
+
+    algorithm: str
+    off: tuple[str, ...] = ()
+    """Components that are off, sorted, dependents included."""
+    hyperparameters: dict[str, Any]
+    """The algorithm's complete configuration."""
+    data: DataSpec
+    training: TrainingSpec
+    seed: int = Field(ge=0)
+    phase: Phase
+    stop_above: tuple[tuple[int, float], ...] = ()
+    """Early stopping, fixed at the start: (step, validation error in percent); a trial above it at that step ends there."""
+    fingerprint: str
+    """Hash of the dataset's images and labels."""
+    source: str
+    """Hash of the training source."""
+
+    @field_validator("off", "stop_above", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(tuple(v) if isinstance(v, list) else v for v in value) if isinstance(value, list) else value
+
+    @cached_property
+    def trial_id(self) -> str:
+        """Content hash over all that can change the outcome."""
+        return content_hash(self.values())
