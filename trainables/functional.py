@@ -55,11 +55,7 @@ def routed_losses(
     selected: Tensor,
     routed: Tensor,
 ) -> Tensor:
-    """As `selected_losses`, with one pass through the backbone and the second head where `routed`.
-
-    A head that no image reaches still gets a zero gradient, so that its weights do not depend on the optimiser's treatment
-    of missing gradients.
-    """
+    """As `selected_losses`, with one pass through the backbone and the second head where `routed`."""
     losses = images.new_zeros(len(images))
     chosen = selected.nonzero().squeeze(1)
     if len(chosen) == 0:

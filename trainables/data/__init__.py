@@ -1,0 +1,9 @@
+"""Datasets, seed blocks, synthetic pools and views. The names here cost no torch."""
+
+from __future__ import annotations
+
+from trainables.data.datasets import DATASETS, Dataset, Images
+from trainables.data.generators import GENERATORS, Generator
+from trainables.data.splits import Split, check_sizes, cut
+
+__all__ = ["DATASETS", "GENERATORS", "Dataset", "Generator", "Images", "Split", "check_sizes", "cut"]

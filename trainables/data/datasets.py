@@ -1,0 +1,204 @@
+"""Real images: one class per dataset, registered by name. Loading gives uint8 arrays; nothing here needs torch."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib.util
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+U8 = NDArray[np.uint8]
+I64 = NDArray[np.int64]
+
+
+class DatasetMissing(Exception):
+    """The dataset's files are not on this machine; the message says how to get them."""
+
+
+class DatasetDamaged(Exception):
+    """A file of the dataset is not what its format says; the message names it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Images:
+    """A labelled set of images.
+
+    Attributes:
+        images: uint8 [n, C, H, W].
+        labels: int64 [n], 0 to K-1.
+    """
+
+    images: U8
+    labels: I64
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def at(self, index: I64) -> Images:
+        """The images at these places, copied."""
+        return Images(images=self.images[index], labels=self.labels[index])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """20 hex digits over shape, pixels and labels."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images))
+        digest.update(np.ascontiguousarray(self.labels))
+        return digest.hexdigest()[:20]
+
+
+class Dataset:
+    """One real dataset. A subclass sets the declarations, and implements `missing` and `load`.
+
+    `test` is None where the dataset has no official test part; then `test_size` images are cut off once, the same for
+    every seed block, so that no seed block trains on an image that another one is tested on.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    classes: ClassVar[tuple[str, ...]]
+    image_shape: ClassVar[tuple[int, int, int]]
+    size: ClassVar[int]
+    """Images outside the official test part."""
+    test_size: ClassVar[int]
+    official_test: ClassVar[bool]
+    flip: ClassVar[bool]
+    """Whether a mirrored image still belongs to its class."""
+    generator_size: ClassVar[int]
+    """Images that only generators see, per seed block."""
+
+    def missing(self) -> str | None:
+        """None where `load` will find its files; else what is not there and how to get it."""
+        raise NotImplementedError
+
+    def load(self) -> tuple[Images, Images | None]:
+        """Training and official test part. Raises DatasetMissing or DatasetDamaged."""
+        raise NotImplementedError
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.classes)
+
+    def fingerprint(self) -> str:
+        """Hash of everything `load` gives."""
+        train, test = self.load()
+        return train.fingerprint if test is None else hashlib.sha256(
+            f"{train.fingerprint}{test.fingerprint}".encode()
+        ).hexdigest()[:20]
+
+
+class Digits(Dataset):
+    """scikit-learn's 1,797 handwritten digits of 8×8 pixels (Alpaydin and Kaynak 1998); comes with the package."""
+
+    name = "digits"
+    title = "digits"
+    classes = tuple("0123456789")
+    image_shape = (1, 8, 8)
+    size = 1797
+    test_size = 500
+    official_test = False
+    flip = False
+    generator_size = 500
+
+    def missing(self) -> str | None:
+        """scikit-learn carries the images."""
+        if importlib.util.find_spec("sklearn") is None:
+            return "scikit-learn, which carries the images, is not installed; `pip install scikit-learn`"
+        return None
+
+    def load(self) -> tuple[Images, Images | None]:
+        """All 1,797 images; grey levels 0 to 16 are spread over 0 to 255."""
+        if reason := self.missing():
+            raise DatasetMissing(f"{self.name}: {reason}")
+        path = Path(str(importlib.util.find_spec("sklearn").submodule_search_locations[0]))  # type: ignore[union-attr,index]
+        rows = np.loadtxt(gzip.open(path / "datasets" / "data" / "digits.csv.gz"), delimiter=",", dtype=np.int64)
+        images = np.round(rows[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, *self.image_shape)
+        return Images(images=images, labels=rows[:, 64].copy()), None
+
+
+class FashionMNIST(Dataset):
+    """Fashion-MNIST (Xiao et al. 2017), 60,000 + 10,000 images of 28×28, from its IDX files."""
+
+    name = "fashion-mnist"
+    title = "Fashion-MNIST"
+    classes = (
+        "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+    )  # fmt: skip
+    image_shape = (1, 28, 28)
+    size = 60_000
+    test_size = 10_000
+    official_test = True
+    flip = True
+    generator_size = 10_000
+    folders: ClassVar[tuple[Path, ...]] = (
+        Path("data/fashion-mnist"),
+        Path("data/FashionMNIST/raw"),
+        Path("/usr/share/datasets/fashion-mnist"),
+        Path("/usr/share/dataset-fashion-mnist"),
+    )
+    files: ClassVar[dict[str, int]] = {
+        "train-images-idx3-ubyte": 3,
+        "train-labels-idx1-ubyte": 1,
+        "t10k-images-idx3-ubyte": 3,
+        "t10k-labels-idx1-ubyte": 1,
+    }
+
+    def missing(self) -> str | None:
+        """Looks for the four IDX files, plain or gzipped, in the known folders."""
+        if self._folder() is not None:
+            return None
+        return (
+            f"the IDX files ({', '.join(self.files)}, plain or .gz) are in none of "
+            f"{', '.join(map(str, self.folders))}; on Debian `apt-get install dataset-fashion-mnist`, "
+            'elsewhere `python -c "import torchvision; torchvision.datasets.FashionMNIST(\'data\', download=True)"`'
+        )
+
+    def _folder(self) -> Path | None:
+        for folder in self.folders:
+            if all(any((folder / f"{name}{end}").is_file() for end in ("", ".gz")) for name in self.files):
+                return folder
+        return None
+
+    def load(self) -> tuple[Images, Images | None]:
+        """The official training and test parts."""
+        folder = self._folder()
+        if folder is None:
+            raise DatasetMissing(f"{self.name}: {self.missing()}")
+        arrays = [_read_idx(folder, name, dimensions) for name, dimensions in self.files.items()]
+        parts = []
+        for images, labels in (arrays[:2], arrays[2:]):
+            if len(images) != len(labels):
+                raise DatasetDamaged(f"{folder}: {len(images)} images but {len(labels)} labels; fetch the files again")
+            if labels.max(initial=0) >= self.num_classes:
+                raise DatasetDamaged(f"{folder}: label {labels.max()} is above {self.num_classes - 1}")
+            parts.append(Images(images=images[:, None], labels=labels.astype(np.int64)))
+        return parts[0], parts[1]
+
+
+def _read_idx(folder: Path, name: str, dimensions: int) -> U8:
+    """One IDX file of unsigned bytes (two zero bytes, type 8, number of dimensions, sizes, data)."""
+    path = folder / name
+    if not path.is_file():
+        path = folder / f"{name}.gz"
+    try:
+        content = gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError) as problem:
+        raise DatasetDamaged(f"{path}: cannot be read ({problem}); fetch the file again") from problem
+    if len(content) < 4 + 4 * dimensions or content[:4] != bytes((0, 0, 8, dimensions)):
+        raise DatasetDamaged(f"{path}: does not begin like an IDX file of {dimensions} dimensions of unsigned bytes")
+    shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
+    data = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dimensions)
+    if len(data) != int(np.prod(shape, dtype=np.int64)):
+        raise DatasetDamaged(f"{path}: {len(data)} bytes of data where {'×'.join(map(str, shape))} are announced")
+    return data.reshape(shape)
+
+
+DATASETS: dict[str, Dataset] = {d.name: d for d in (Digits(), FashionMNIST())}

@@ -1,0 +1,106 @@
+"""Synthetic pools: made once per seed block, kept on disk by the hash of all that they depend on."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trainables.configuration import content_hash
+from trainables.data.datasets import DATASETS, U8, DatasetDamaged, Images
+from trainables.data.generators import GENERATORS, Progress, _silent
+from trainables.data.splits import Split, synthetic_count
+from trainables.files import replacing
+from trainables.seeds import stream_seed
+from trainables.source import source_hash
+from trainables.specs import DataSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSpec:
+    """One generator's share of one seed block's synthetic images."""
+
+    dataset: str
+    fingerprint: str
+    generator: str
+    seed: int
+    count: int
+    split: str
+    """Hash of the generator part."""
+
+    @property
+    def key(self) -> str:
+        """Content hash that names the file."""
+        return content_hash({**self.__dict__, "source": source_hash()})
+
+
+def pool_specs(spec: DataSpec, split: Split, fingerprint: str, seed: int) -> list[PoolSpec]:
+    """The pools of one seed block, one for each generator, sharing the synthetic images as evenly as can be."""
+    total = synthetic_count(len(split.unlabelled), spec.contamination)
+    share, extra = divmod(total, max(len(spec.generators), 1))
+    return [
+        PoolSpec(
+            dataset=spec.dataset,
+            fingerprint=fingerprint,
+            generator=name,
+            seed=seed,
+            count=share + (i < extra),
+            split=content_hash(split.generator.tolist()),
+        )
+        for i, name in enumerate(spec.generators)
+        if total
+    ]
+
+
+def pool_path(cache: Path, pool: PoolSpec) -> Path:
+    """Where the pool is kept."""
+    return cache / f"{pool.generator}-{pool.key}.npz"
+
+
+def load_pool(
+    pool: PoolSpec, train: Images, cache: Path, *, device: str = "cpu", progress: Progress = _silent
+) -> Images:
+    """The pool's images, with the classes that were asked for; made and kept if they are not there or damaged.
+
+    Args:
+        pool: What to make.
+        train: The generator part of the dataset.
+        cache: Folder of pools, shared by studies.
+        device: A torch device, used for training only.
+        progress: Called while the generator trains.
+    """
+    path = pool_path(cache, pool)
+    try:
+        return _read(path)
+    except (FileNotFoundError, DatasetDamaged):
+        pass
+    dataset = DATASETS[pool.dataset]
+    labels = np.arange(pool.count, dtype=np.int64) % dataset.num_classes
+    images: U8 = GENERATORS[pool.generator].make(
+        train,
+        labels,
+        num_classes=dataset.num_classes,
+        seed=stream_seed(pool.seed, "generator", pool.generator),
+        device=device,
+        progress=progress,
+    )
+    made = Images(images=images, labels=labels)
+    with replacing(path) as temporary, temporary.open("wb") as handle:
+        np.savez(handle, images=images, labels=labels, fingerprint=np.array(made.fingerprint))
+    return made
+
+
+def _read(path: Path) -> Images:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            images = Images(images=file["images"], labels=file["labels"])
+            stored = str(file["fingerprint"])
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
+        raise DatasetDamaged(f"{path}: not a pool ({problem})") from problem
+    if images.fingerprint != stored:
+        raise DatasetDamaged(f"{path}: its images do not match its hash")
+    return images

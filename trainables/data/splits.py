@@ -1,0 +1,77 @@
+"""How one seed cuts a dataset into disjoint parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainables.data.datasets import DATASETS, I64, Dataset
+from trainables.seeds import stream_seed
+from trainables.specs import DataSpec
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """Places in the dataset's training images; disjoint, and together all of them.
+
+    `test` is empty where the dataset has an official test part. It is the same for every seed; the others are the seed's.
+    """
+
+    test: I64
+    generator: I64
+    labelled: I64
+    validation: I64
+    unlabelled: I64
+
+
+def cut(dataset: Dataset, labels: I64, spec: DataSpec, seed: int) -> Split:
+    """Cut the images with these labels (int64 [n]) for one seed block.
+
+    Labelled and validation images are the same number for each class; test and generator parts are random.
+    Raises ValueError where a class has too few images.
+    """
+    test, rest = np.empty(0, np.int64), np.arange(len(labels))
+    if not dataset.official_test:
+        order = np.random.default_rng(stream_seed(0, "test part", dataset.name)).permutation(len(labels))
+        test, rest = np.sort(order[: dataset.test_size]), order[dataset.test_size :]
+    rest = np.random.default_rng(stream_seed(seed, "split")).permutation(np.sort(rest))
+    generator, rest = rest[: dataset.generator_size], rest[dataset.generator_size :]
+    labelled, validation = [], []
+    for k in range(dataset.num_classes):
+        members = rest[labels[rest] == k]
+        wanted = spec.labels_per_class + spec.validation_size
+        if len(members) < wanted:
+            raise ValueError(f"class {dataset.classes[k]!r} has {len(members)} images left where {wanted} are needed")
+        labelled.append(members[: spec.labels_per_class])
+        validation.append(members[spec.labels_per_class : wanted])
+    taken = np.concatenate(labelled + validation)
+    return Split(
+        test=test,
+        generator=generator,
+        labelled=np.concatenate(labelled),
+        validation=np.concatenate(validation),
+        unlabelled=rest[~np.isin(rest, taken)],
+    )
+
+
+def check_sizes(spec: DataSpec) -> str | None:
+    """None where the dataset is large enough for `spec` in every seed block; else a sentence with the limit.
+
+    Judged by the mean class size less a tenth, so that it needs no files; `cut` makes certain.
+    """
+    dataset = DATASETS[spec.dataset]
+    free = dataset.size - dataset.generator_size - (0 if dataset.official_test else dataset.test_size)
+    most = int(0.9 * free / dataset.num_classes)
+    wanted = spec.labels_per_class + spec.validation_size
+    if wanted <= most:
+        return None
+    return (
+        f"{spec.labels_per_class} labelled and {spec.validation_size} validation images per class are {wanted}, "
+        f"but {dataset.title} has room for {most} per class beside its test and generator parts"
+    )
+
+
+def synthetic_count(real: int, contamination: float) -> int:
+    """Synthetic images to add to `real` ones so that they are a share `contamination` of all."""
+    return round(real * contamination / (1 - contamination))

@@ -1,0 +1,239 @@
+"""The one training loop: every algorithm, every phase, from any checkpoint, to the same bits."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from trainables.algorithms import ALGORITHMS, Batch, Task
+from trainables.data import DATASETS
+from trainables.data.seed_block import SeedBlock
+from trainables.diagnostics import Diagnostics
+from trainables.files import replacing
+from trainables.order import BatchOrder
+from trainables.seeds import stream_seed
+from trainables.specs import TrialSpec
+from trainables.views import Views
+
+Row = dict[str, float]
+
+_VIEW_PIXELS = 2**21
+_MOST_STEPS_AHEAD = 32
+_EVALUATION_BATCH = 1024
+
+
+class TrainingDiverged(Exception):
+    """The loss became NaN or infinite."""
+
+
+class CheckpointDamaged(Exception):
+    """A checkpoint that cannot be loaded, or that belongs to another trial."""
+
+
+class Trainer:
+    """One trial in motion.
+
+    The state after step n is a function of the specification alone: batch order and views are drawn from streams that are
+    found by seed, name and step, so a checkpoint needs no random state.
+
+    Args:
+        spec: The trial.
+        block: Its seed block.
+        device: Where to compute.
+    """
+
+    def __init__(self, spec: TrialSpec, block: SeedBlock, device: torch.device) -> None:
+        self.spec, self.device = spec, device
+        self.step = 0
+        self.seconds = 0.0
+        self.rows: list[tuple[int, Row]] = []
+        dataset = DATASETS[spec.data.dataset]
+        training = spec.training
+
+        self._labels = _tensor(block.labelled.labels, device)
+        pool = block.unlabelled.pool
+        seen = torch.cat([torch.from_numpy(block.labelled.images), torch.from_numpy(pool.images)]).float() / 255
+        statistics = {"mean": seen.mean(dim=(0, 2, 3)), "std": seen.std(dim=(0, 2, 3)).clamp(min=1e-3)}
+
+        def views(images: Any, flip: bool = dataset.flip) -> Views:
+            return Views(_tensor(images, device), flip=flip, **statistics)
+
+        self._labelled, self._unlabelled = views(block.labelled.images), views(pool.images)
+        self._validation = (views(block.validation.images), _tensor(block.validation.labels, device))
+        self._test = None
+        if block.test is not None:
+            self._test = (views(block.test.images), _tensor(block.test.labels, device))
+        self._diagnostics = Diagnostics(_tensor(pool.labels, device), _tensor(block.unlabelled.generator, device) >= 0)
+
+        self._generator = torch.Generator(device)
+        self._view_generator = torch.Generator(device)
+        task = Task(
+            num_classes=dataset.num_classes,
+            image_shape=dataset.image_shape,
+            num_unlabelled=len(pool),
+            total_steps=training.steps,
+            network=training.network,
+            device=device,
+            generator=self._generator,
+            weak_views=lambda index: self._unlabelled.weak(index, self._generator),
+        )
+        kind = ALGORITHMS[spec.algorithm]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(spec.seed, "initial weights"))
+            self.algorithm = kind(kind.Config(**spec.hyperparameters), off=spec.off, task=task)
+        self._averaged = AveragedModel(
+            self.algorithm.classifier, multi_avg_fn=get_ema_multi_avg_fn(training.average_decay), use_buffers=True
+        )
+        self._optimiser = _optimiser(self.algorithm.modules, self.algorithm.config, training.momentum)
+        self._labelled_order = BatchOrder(len(block.labelled), training.batch_size, spec.seed, "labelled")
+        unlabelled_batch = training.batch_size * training.unlabelled_ratio
+        self._uses_unlabelled = self.algorithm.unlabelled_views and len(pool) > 0
+        self._unlabelled_order = BatchOrder(
+            len(pool) if self._uses_unlabelled else 0, unlabelled_batch, spec.seed, "unlabelled"
+        )
+        pixels = math.prod(dataset.image_shape) * (training.batch_size + 2 * unlabelled_batch)
+        self._steps_ahead = max(1, min(_MOST_STEPS_AHEAD, _VIEW_PIXELS // pixels))
+        self._ahead: tuple[int, list[Batch]] = (-1, [])
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.step >= self.spec.training.steps
+
+    def run_to_report(self) -> Row:
+        """Train to the next report step, validate there, and return that row of the curves.
+
+        Raises TrainingDiverged where a loss is no longer a finite number.
+        """
+        started = time.perf_counter()
+        target = next(s for s in self.spec.training.report_steps() if s > self.step)
+        self.algorithm.modules.train()
+        while self.step < target:
+            self.train_step()
+        row = self._diagnostics.report()
+        bad = sorted(name for name, value in row.items() if not math.isfinite(value))
+        if bad:
+            raise TrainingDiverged(
+                f"{', '.join(bad)} became NaN or infinite between steps "
+                f"{self.rows[-1][0] if self.rows else 0} and {self.step}; a lower learning rate or weight may help"
+            )
+        row["val_error"], row["val_loss"] = self._evaluate(*self._validation)
+        if self.finished and self._test is not None and self.spec.phase == "evaluate":
+            row["test_error"], row["test_loss"] = self._evaluate(*self._test)
+        if not all(math.isfinite(v) for v in row.values()):
+            raise TrainingDiverged(f"predictions became NaN or infinite by step {self.step}")
+        self.rows.append((self.step, row))
+        self.seconds += time.perf_counter() - started
+        return row
+
+    def train_step(self) -> None:
+        """One optimiser step."""
+        batch = self._batch()
+        self._generator.manual_seed(stream_seed(self.spec.seed, "algorithm", self.step))
+        rate = cosine_rate(self.algorithm.config.learning_rate, self.step, self.spec.training.steps)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        output = self.algorithm.loss(batch, self.step)
+        self._optimiser.zero_grad(set_to_none=False)  # every weight always has a gradient, so all are treated alike
+        output.loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self._averaged.update_parameters(self.algorithm.classifier)
+        self._diagnostics.add(batch.index, output)
+        self.step += 1
+
+    def _batch(self) -> Batch:
+        """The batch of this step; views are made for several steps at once, on a grid of steps that never moves."""
+        chunk, place = divmod(self.step, self._steps_ahead)
+        if self._ahead[0] != chunk:
+            self._ahead = (chunk, self._make_batches(chunk))
+        return self._ahead[1][place]
+
+    def _make_batches(self, chunk: int) -> list[Batch]:
+        first = chunk * self._steps_ahead
+        steps = range(first, min(first + self._steps_ahead, self.spec.training.steps))
+        generator = self._view_generator.manual_seed(stream_seed(self.spec.seed, "views", chunk))
+        order = torch.cat([self._labelled_order.batch(s) for s in steps]).to(self.device)
+        labelled = self._labelled.weak(order, generator).chunk(len(steps))
+        labels = self._labels[order].chunk(len(steps))
+        if not self._uses_unlabelled:
+            none, nowhere = labelled[0][:0], order[:0]
+            return [
+                Batch(labelled=x, labels=y, weak=none, strong=none, index=nowhere)
+                for x, y in zip(labelled, labels, strict=True)
+            ]
+        index = torch.cat([self._unlabelled_order.batch(s) for s in steps]).to(self.device)
+        weak = self._unlabelled.weak(index, generator).chunk(len(steps))
+        strong = self._unlabelled.strong(index, generator).chunk(len(steps))
+        return [
+            Batch(labelled=x, labels=y, weak=w, strong=s, index=i)
+            for x, y, w, s, i in zip(labelled, labels, weak, strong, index.chunk(len(steps)), strict=True)
+        ]
+
+    @torch.no_grad()
+    def _evaluate(self, views: Views, labels: Tensor) -> tuple[float, float]:
+        """Error in percent and mean cross-entropy in nats of the averaged classifier on plain images."""
+        self._averaged.eval()
+        wrong, loss = 0, 0.0
+        for start in range(0, len(labels), _EVALUATION_BATCH):
+            y = labels[start : start + _EVALUATION_BATCH]
+            logits = self._averaged(views.plain(start, start + len(y)))
+            wrong += int((logits.argmax(dim=1) != y).sum())
+            loss += float(torch.nn.functional.cross_entropy(logits, y, reduction="sum"))
+        return 100 * wrong / len(labels), loss / len(labels)
+
+    def save(self, path: Path) -> None:
+        """Write the whole state to `path`, atomically."""
+        state = {
+            "trial_id": self.spec.trial_id,
+            "step": self.step,
+            "seconds": self.seconds,
+            "rows": self.rows,
+            "modules": self.algorithm.modules.state_dict(),
+            "averaged": self._averaged.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+        }
+        with replacing(path) as temporary:
+            torch.save(state, temporary)
+
+    def load(self, path: Path) -> None:
+        """Go on from `path`. Raises CheckpointDamaged; code in a checkpoint is never run (`weights_only`)."""
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            if state["trial_id"] != self.spec.trial_id:
+                raise CheckpointDamaged(f"{path}: belongs to trial {state['trial_id']}, not {self.spec.trial_id}")
+            self.algorithm.modules.load_state_dict(state["modules"])
+            self._averaged.load_state_dict(state["averaged"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.rows = [(int(s), {str(k): float(v) for k, v in row.items()}) for s, row in state["rows"]]
+        except CheckpointDamaged:
+            raise
+        except Exception as problem:  # torch.load raises most kinds of exception on damaged bytes
+            raise CheckpointDamaged(f"{path}: not a checkpoint of this trial ({type(problem).__name__})") from problem
+
+
+def cosine_rate(peak: float, step: int, steps: int) -> float:
+    """Learning rate at `step` (from 0): peak · cos(7π step / 16 steps), the schedule of FixMatch (section 2.4)."""
+    return peak * math.cos(7 * math.pi * step / (16 * steps))
+
+
+def _optimiser(modules: torch.nn.Module, config: Any, momentum: float) -> torch.optim.SGD:
+    """Nesterov SGD; weight decay acts on weight matrices and kernels, not on biases and normalisation."""
+    parameters = list(modules.parameters())
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(groups, lr=config.learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+
+
+def _tensor(array: Any, device: torch.device) -> Tensor:
+    return torch.from_numpy(array).to(device)
