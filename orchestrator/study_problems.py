@@ -1,0 +1,135 @@
+"""Pydantic's validation errors as sentences for people: what was found, the rule, and the nearest valid name."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+
+from orchestrator.errors import did_you_mean, quoted
+from orchestrator.yaml_source import KeyPath, describe
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong with a study, before it is known where the study was written."""
+
+    at: KeyPath
+    """The value or key that is wrong."""
+    message: str
+    shown: KeyPath | None = None
+    """The path to name in the message, where that is not `at`: for an unknown key it is the mapping around it."""
+
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "string_type": "text",
+    "bool_type": "on or off",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+}
+
+
+def findings(error: ValidationError, model: type[BaseModel], prefix: KeyPath = ()) -> list[Finding]:
+    """One finding for each of pydantic's errors; `prefix` is where the validated mapping stands in the study."""
+    return [_finding(details, model, prefix) for details in error.errors(include_url=False)]
+
+
+def _finding(details: Any, model: type[BaseModel], prefix: KeyPath) -> Finding:
+    place: KeyPath = tuple(details["loc"])
+    at = (*prefix, *place)
+    kind, value, limits = details["type"], details["input"], details.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown_key(model, place, at)
+    if kind == "missing":
+        described = _model_at(model, place[:-1]).model_fields[str(place[-1])].description
+        return Finding(at, f"key '{place[-1]}' is missing" + (f": {described}" if described else ""), at[:-1])
+    if kind in _EXPECTED:
+        return Finding(at, f"expected {_EXPECTED[kind]}, got {describe(value)}{_type_remedy(kind, value)}")
+    if kind == "literal_error":
+        expected = str(limits["expected"])
+        names = expected.replace("'", "").replace(" or ", ", ").split(", ")
+        near = did_you_mean(value, names) if isinstance(value, str) else ""
+        return Finding(at, f"expected {expected}, got {describe(value)}" + (near if "did you" in near else ""))
+    if kind in ("greater_than_equal", "less_than_equal", "greater_than", "less_than"):
+        return Finding(at, f"must be {_range(model, place)}, got {describe(value).removeprefix('the number ')}")
+    if kind == "string_too_long":
+        return Finding(at, f"at most {limits['max_length']} characters, got {len(value)}")
+    if kind == "string_too_short":
+        return Finding(at, f"at least {limits['min_length']} character, got {describe(value)}")
+    message = str(details["msg"]).removeprefix("Value error, ")
+    return Finding(at, message[:1].lower() + message[1:])
+
+
+def _unknown_key(model: type[BaseModel], place: KeyPath, at: KeyPath) -> Finding:
+    name = str(place[-1])
+    known = list(_model_at(model, place[:-1]).model_fields)
+    ending = did_you_mean(name, known)
+    if "did you mean" not in ending:
+        homes = [".".join(p) for p in _field_paths(model) if p[-1] == name]
+        ending = f"; did you mean '{homes[0]}'?" if homes else ending
+    return Finding(at, f"no key {quoted(name)} here{ending}", at[:-1])
+
+
+def _type_remedy(kind: str, value: Any) -> str:
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return "; put it in quotes if it is text"
+    if kind in ("model_type", "dict_type", "tuple_type", "list_type") and value is None:
+        return "; remove the key, or write something under it"
+    return ""
+
+
+def _range(model: type[BaseModel], place: KeyPath) -> str:
+    """The bounds of a field in words: `from 0 to 0.95`, `1 or more`, `above 0 and below 1`."""
+    field = _model_at(model, place[:-1]).model_fields[str(place[-1])]
+    limits = {k: getattr(m, k) for m in field.metadata for k in ("ge", "gt", "le", "lt") if hasattr(m, k)}
+    if "ge" in limits and "le" in limits:
+        return f"from {limits['ge']} to {limits['le']}"
+    words = {"ge": "{} or more", "gt": "above {}", "le": "{} or less", "lt": "below {}"}
+    return " and ".join(words[k].format(limits[k]) for k in words if k in limits)
+
+
+def _model_at(model: type[BaseModel], place: KeyPath) -> type[BaseModel]:
+    """The class of the mapping at `place` in a mapping that `model` describes."""
+    for name in place:
+        inner = _inner_model(model, str(name))
+        if inner is None:
+            return model
+        model = inner
+    return model
+
+
+def _inner_model(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    field = model.model_fields.get(name)
+    if field is None:
+        return None
+    for candidate in (field.annotation, *typing.get_args(field.annotation)):
+        if inspect.isclass(candidate) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _field_paths(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    paths = [(*prefix, name) for name in model.model_fields]
+    for name in model.model_fields:
+        inner = _inner_model(model, name)
+        paths += _field_paths(inner, (*prefix, name)) if inner else []
+    return paths
+
+
+def without(data: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
+    """A copy of nested `data` in which the value at `path` is gone; a path into a list takes the whole list away."""
+    name, rest = str(path[0]), path[1:]
+    inner = data.get(name)
+    if rest and isinstance(rest[0], str) and isinstance(inner, Mapping):
+        return {**data, name: without(inner, rest)}
+    return {k: v for k, v in data.items() if k != name}
