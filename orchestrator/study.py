@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class AblationSpec(Configuration):
     design: Literal["leave-one-out", "none"] = Field("leave-one-out", description="How components are left out")
     components: Literal["all"] | tuple[str, ...] = Field("all", description="Components to leave out, one at a time")
 
-    @field_validator("components", mode="plain")
+    @field_validator("components", mode="before")
     @classmethod
     def _all_or_names(cls, value: Any) -> Any:
         if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
@@ -72,7 +73,7 @@ class EvaluateSpec(Configuration):
     seeds: int | tuple[int, ...] = Field(6, description="How many seed blocks, or which")
     allow_underpowered: bool = Field(False, description="Run although so few seeds cannot show significance")
 
-    @field_validator("seeds", mode="plain")
+    @field_validator("seeds", mode="before")
     @classmethod
     def _count_or_list(cls, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -90,9 +91,9 @@ class EvaluateSpec(Configuration):
                 raise ValueError(f"a seed is below {FIRST_TUNING_SEED:,}, from there on they are tuning's; got {seed}")
         if not 1 <= len(value) <= MAX_SEEDS:
             raise ValueError(f"must be from 1 to {MAX_SEEDS:,} seeds, got {len(value)}")
-        repeated = sorted(s for s in set(value) if value.count(s) > 1)
-        if repeated:
-            raise ValueError(f"seed {repeated[0]} is named twice; each pair counts once")
+        if len(set(value)) < len(value):
+            repeated = min(seed for seed, times in Counter(value).items() if times > 1)
+            raise ValueError(f"seed {repeated} is named twice; each pair counts once")
         return tuple(value)
 
 
@@ -103,7 +104,7 @@ class ResourcesSpec(Configuration):
     gpus: Literal["auto"] | float = Field("auto", description="GPUs of a trial: auto, a share below 1, or whole ones")
     actors: int | None = Field(None, ge=1, le=100_000, description="Trials at once; as many as fit unless given")
 
-    @field_validator("gpus", mode="plain")
+    @field_validator("gpus", mode="before")
     @classmethod
     def _auto_or_number(cls, value: Any) -> Any:
         if value == "auto":
@@ -223,7 +224,8 @@ def load_study(path: Path, overrides: Sequence[str] = (), *, need_data: bool = T
     spec, found = _check(document, need_data=need_data)
     problems += (_problem(document, f) for f in found if not _spoiled(f.at, document.spoiled))
     if problems or spec is None:
-        raise InputError(sorted(dict.fromkeys(problems), key=lambda p: (p.source != str(path), p.line or 0)))
+        order = {source: i for i, source in enumerate([str(path), *(f"--set {o}" for o in overrides)])}
+        raise InputError(sorted(dict.fromkeys(problems), key=lambda p: (order[p.source], p.line or 0)))
     return LoadedStudy(
         spec=spec, path=path, text=text, overrides=tuple(overrides), warnings=tuple(power_warnings(spec))
     )
@@ -251,12 +253,10 @@ def _check(document: Document, *, need_data: bool) -> tuple[StudySpec | None, li
     if not isinstance(document.data, dict):
         return None, found
     bad = {f.at for f in found} - unknown
-    data = document.data
-    for place in {f.at for f in found}:
-        data = without(data, place)
+    data = without(document.data, {f.at for f in found})
     for place in sorted(bad & _STAND_INS.keys(), key=len):
         outer = data if len(place) == 1 else data[str(place[0])]
-        outer[place[-1]] = _STAND_INS[place]
+        outer[str(place[-1])] = _STAND_INS[place]
     try:
         rest = StudySpec.model_validate(data, context=types_only)
     except ValidationError:

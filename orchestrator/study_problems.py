@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
@@ -126,10 +126,16 @@ def _field_paths(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> list[t
     return paths
 
 
-def without(data: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
-    """A copy of nested `data` in which the value at `path` is gone; a path into a list takes the whole list away."""
-    name, rest = str(path[0]), path[1:]
-    inner = data.get(name)
-    if rest and isinstance(rest[0], str) and isinstance(inner, Mapping):
-        return {**data, name: without(inner, rest)}
-    return {k: v for k, v in data.items() if k != name}
+def without(data: Mapping[str, Any], paths: Iterable[KeyPath]) -> dict[str, Any]:
+    """A copy of nested `data` in which these values are gone; a path into a list takes the whole list away."""
+    result = _copy(data)
+    for path in paths:
+        place, name, rest = result, path[0], path[1:]
+        while rest and isinstance(rest[0], str) and isinstance(place.get(str(name)), dict):
+            place, name, rest = place[str(name)], rest[0], rest[1:]
+        place.pop(str(name), None)
+    return result
+
+
+def _copy(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _copy(value) if isinstance(value, Mapping) else value for name, value in data.items()}

@@ -70,9 +70,10 @@ def power_warnings(study: StudySpec) -> list[str]:
         warnings.append("search.trials is 0: arms are compared at their constants, none of them tuned")
     corrected = min(1.0, comparisons * smallest_p(seeds))
     if comparisons and corrected >= SIGNIFICANCE:
+        size = f"{_count(seeds, 'seed')} and {_count(comparisons, 'comparison')}"
         warnings.append(
-            f"with {_count(seeds, 'seed')} and {_count(comparisons, 'comparison')} the smallest Holm-corrected p is {corrected:.2g}: no"
-            f" difference can be significant after correction; that needs {_seeds_for(comparisons)} seeds"
+            f"with {size} the smallest Holm-corrected p is {corrected:.2g}: no difference can be significant after"
+            f" correction; that needs {_seeds_for(comparisons)} seeds"
         )
     return warnings
 
@@ -129,7 +130,7 @@ def _ablation_leaves_something_out(study: StudySpec) -> Iterator[Finding]:
     names = [c.name for c in ALGORITHMS[study.method].components]
     remedy = "; write `ablation: {design: none}` for a study without ablation"
     if not names:
-        yield Finding(("ablation",), f"method '{study.method}' has no components to leave out{remedy}", ("method",))
+        yield Finding(("method",), f"'{study.method}' has no components to leave out{remedy}")
         return
     if not set(names) - set(study.off):
         yield Finding(("ablation",), f"every component is off, there is none to leave out{remedy}")

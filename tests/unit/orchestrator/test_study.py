@@ -1,0 +1,482 @@
+from __future__ import annotations
+
+import json
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import trainables.data
+from orchestrator.errors import InputError
+from orchestrator.study import LoadedStudy, StudySpec, load_study
+from orchestrator.study_rules import smallest_p
+
+DIGITS = Path(__file__).parents[3] / "studies/digits.yaml"
+MINIMAL = "study: t\nquestion: Why?\nmethod: rsmatch\ndata: {dataset: digits}\n"
+
+
+class Study:
+    """Writes study files and reads them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "s.yaml"
+
+    def load(self, text: str | bytes, *overrides: str) -> LoadedStudy:
+        self.path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+        return load_study(self.path, overrides)
+
+    def problems(self, text: str | bytes, *overrides: str) -> list[str]:
+        with pytest.raises(InputError) as caught:
+            self.load(text, *overrides)
+        return str(caught.value).replace(str(self.path), "s.yaml").split("\n")
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return Study(tmp_path)
+
+
+def test_the_study_that_ships_asks_what_it_should() -> None:
+    loaded = load_study(DIGITS)
+    spec = loaded.spec
+    assert (spec.study, spec.method, spec.baselines) == ("digits", "rsmatch", ("fixmatch", "supervised"))
+    assert (spec.data.labels_per_class, spec.data.validation_size, spec.data.contamination) == (2, 2, 0.5)
+    assert spec.data.generators == ("vae", "flow")
+    assert (spec.search.sampler, spec.search.trials, spec.search.generation) == ("tpe", 6, 2)
+    assert spec.seed_list == (0, 1, 2, 3, 4, 5)
+    assert loaded.text == DIGITS.read_text(encoding="utf-8")
+    assert loaded.warnings == (
+        "with 6 seeds and 8 comparisons the smallest Holm-corrected p is 0.25: no difference can be significant after"
+        " correction; that needs 9 seeds",
+    )
+
+
+def test_defaults_and_derived_values(study: Study) -> None:
+    spec = study.load(MINIMAL).spec
+    assert spec.off == ()
+    assert spec.left_out == ("detector", "queue", "class-wise", "synthetic", "dummy-head", "score-memory")
+    assert spec.search.spaces == ("thresholds", "loss-weights")
+    assert (spec.resources.cpus, spec.resources.gpus, spec.resources.actors) == (1, "auto", None)
+    assert spec.tuning_seed not in spec.seed_list
+    assert spec.constants("fixmatch")["threshold"] == 0.95
+
+
+def test_switches_constants_and_small_numbers_in_yaml(study: Study) -> None:
+    more = (
+        "components: {score-memory: off}\nhyperparameters: {rsmatch: {learning_rate: 1e-3}}\nresources: {gpus: 0.25}\n"
+    )
+    spec = study.load(MINIMAL + more).spec
+    assert spec.off == ("score-memory",)
+    assert spec.constants("rsmatch")["learning_rate"] == 0.001
+    assert spec.resources.gpus == 0.25
+
+
+def test_a_resolved_study_is_json_and_comes_back_the_same(study: Study) -> None:
+    spec = study.load(MINIMAL + "evaluate: {seeds: [3, 1, 9, 4, 7, 0]}\nablation: {components: [queue]}\n").spec
+    assert StudySpec.model_validate(json.loads(json.dumps(spec.values()))) == spec
+
+
+def test_rules_hold_for_a_study_made_in_python() -> None:
+    with pytest.raises(ValueError, match="no component 'queu' in rsmatch; did you mean 'queue'"):
+        StudySpec(study="t", question="q", method="rsmatch", data={"dataset": "digits"}, components={"queu": True})  # type: ignore[arg-type]
+
+
+SINGLE_PROBLEMS = [
+    # unknown names
+    ("metod: x", "s.yaml:5: no key 'metod' here; did you mean 'method'?"),
+    ("seeds: 3", "s.yaml:5: no key 'seeds' here; did you mean 'evaluate.seeds'?"),
+    ("<<: {a: 1}", "s.yaml:5: no key '<<' here; there are study, question, method, components,"),
+    (
+        "search:\n  early_stopping: {rul: none}",
+        "s.yaml:6: search.early_stopping: no key 'rul' here; did you mean 'rule'?",
+    ),
+    ("components: {queu: off}", "s.yaml:5: components: no component 'queu' in rsmatch; did you mean 'queue'?"),
+    ("baselines: [fixmach]", "s.yaml:5: baselines: no algorithm 'fixmach'; did you mean 'fixmatch'?"),
+    ("ablation: {components: [queu]}", "s.yaml:5: ablation.components: no component 'queu' in rsmatch; did you mean"),
+    (
+        "ablation: {design: leave-one-in}",
+        "s.yaml:5: ablation.design: expected 'leave-one-out' or 'none', got text 'leave",
+    ),
+    ("search: {spaces: [treshold]}", "s.yaml:5: search.spaces: no search space 'treshold'; did you mean 'thresholds'?"),
+    (
+        "search: {sampler: TPE}",
+        "s.yaml:5: search.sampler: expected 'tpe' or 'random', got text 'TPE'; did you mean 'tpe'?",
+    ),
+    ("training: {network: resnet}", "s.yaml:5: training.network: expected 'small-cnn', got text 'resnet'"),
+    ("hyperparameters: {rsmach: {}}", "s.yaml:5: hyperparameters: no algorithm 'rsmach'; did you mean 'rsmatch'?"),
+    ("hyperparameters: {rsmatch: {treshold: 1}}", "s.yaml:5: hyperparameters.rsmatch: no key 'treshold' here; did you"),
+    # wrong types
+    ("search: {trials: six}", "s.yaml:5: search.trials: expected a whole number, got text 'six'"),
+    ("search: {trials: 1.5}", "s.yaml:5: search.trials: expected a whole number, got the number 1.5"),
+    ("training: {steps: yes}", "s.yaml:5: training.steps: expected a whole number, got the switch on"),
+    ("training: {momentum: off}", "s.yaml:5: training.momentum: expected a number, got the switch off"),
+    ("components: {queue: 0}", "s.yaml:5: components.queue: expected on or off, got the number 0"),
+    ("components: [queue]", "s.yaml:5: components: expected a mapping, got a list"),
+    ("baselines: fixmatch", "s.yaml:5: baselines: expected a list, got text 'fixmatch'"),
+    ("baselines: [1]", "s.yaml:5: baselines[0]: expected text, got the number 1; put it in quotes if it is text"),
+    ("search:", "s.yaml:5: search: expected a mapping, got nothing; remove the key, or write something under it"),
+    ("ablation: {components: queue}", "s.yaml:5: ablation.components: expected all, or a list of component names, got"),
+    (
+        "hyperparameters: {rsmatch: {threshold: high}}",
+        "s.yaml:5: hyperparameters.rsmatch.threshold: expected a number,",
+    ),
+    ("hyperparameters: {rsmatch: 3}", "s.yaml:5: hyperparameters.rsmatch: expected a mapping, got the number 3"),
+    (
+        "evaluate: {seeds: many}",
+        "s.yaml:5: evaluate.seeds: expected a whole number or a list of seeds, got text 'many'",
+    ),
+    ("evaluate: {seeds: [1, x]}", "s.yaml:5: evaluate.seeds: a seed is a whole number, got text 'x'"),
+    ("resources: {gpus: all}", "s.yaml:5: resources.gpus: expected auto or a number, got text 'all'"),
+    # out of range
+    ("search: {trials: -1}", "s.yaml:5: search.trials: must be from 0 to 100000, got -1"),
+    ("search: {seed: -1}", "s.yaml:5: search.seed: must be from 0 to 1000000000, got -1"),
+    ("search: {generation: 0}", "s.yaml:5: search.generation: must be from 1 to 100000, got 0"),
+    ("search: {early_stopping: {after: 1.5}}", "s.yaml:5: search.early_stopping.after: must be from 0 to 1, got 1.5"),
+    ("training: {momentum: 1}", "s.yaml:5: training.momentum: must be 0 or more and below 1, got 1"),
+    ("evaluate: {seeds: 0}", "s.yaml:5: evaluate.seeds: must be from 1 to 10,000 seeds, got 0"),
+    ("evaluate: {seeds: -6}", "s.yaml:5: evaluate.seeds: must be from 1 to 10,000 seeds, got -6"),
+    ("evaluate: {seeds: []}", "s.yaml:5: evaluate.seeds: must be from 1 to 10,000 seeds, got 0"),
+    ("evaluate: {seeds: [0, -1]}", "s.yaml:5: evaluate.seeds: a seed is 0 or more, got -1"),
+    (
+        "evaluate: {seeds: [1000000]}",
+        "s.yaml:5: evaluate.seeds: a seed is below 1,000,000, from there on they are tuning's",
+    ),
+    ("evaluate: {seeds: [1, 2, 1]}", "s.yaml:5: evaluate.seeds: seed 1 is named twice; each pair counts once"),
+    (
+        "resources: {gpus: 1.5}",
+        "s.yaml:5: resources.gpus: a share of a GPU is below 1, and above 1 they are whole; got 1.5",
+    ),
+    ("resources: {gpus: -1}", "s.yaml:5: resources.gpus: must be from 0 to 1024, got -1"),
+    ("resources: {actors: 0}", "s.yaml:5: resources.actors: must be from 1 to 100000, got 0"),
+    ("resources: {cpus: .nan}", "s.yaml:5: resources.cpus: .nan is not a finite number"),
+    (
+        "hyperparameters: {rsmatch: {threshold: 2}}",
+        "s.yaml:5: hyperparameters.rsmatch.threshold: must be from 0 to 1, got 2",
+    ),
+    # parts that do not fit together
+    (
+        "components: {synthetic: off}",
+        "s.yaml:5: components: component 'synthetic' is off, but 'dummy-head' needs it; switch",
+    ),
+    (
+        "components: {queue: off, class-wise: off}\nablation: {components: [queue]}",
+        "s.yaml:6: ablation.components: component",
+    ),
+    ("ablation: {components: []}", "s.yaml:5: ablation.components: names no component to leave out; write `ablation:"),
+    ("ablation: {components: [queue, queue]}", "s.yaml:5: ablation.components: 'queue' is named twice; keep one"),
+    ("baselines: [rsmatch]", "s.yaml:5: baselines: 'rsmatch' is the method itself; name others, or none"),
+    ("baselines: [fixmatch, fixmatch]", "s.yaml:5: baselines: 'fixmatch' is named twice; keep one"),
+    ("hyperparameters: {fixmatch: {}}", "s.yaml:5: hyperparameters: 'fixmatch' is neither the method nor a baseline"),
+    (
+        "components: {score-memory: off}\nhyperparameters: {rsmatch: {memory_decay: 0.5}}",
+        "s.yaml:6: hyperparameters.rsmatch.memory_decay: means nothing while component 'score-memory' is off; remove",
+    ),
+    (
+        "search: {spaces: []}",
+        "s.yaml:5: search.spaces: 6 trials have nothing to search; name a space (thresholds, loss-w",
+    ),
+    (
+        "evaluate: {seeds: 3}",
+        "s.yaml:5: evaluate.seeds: 3 paired seeds cannot reach p < 0.05 (smallest p is 0.25); use 6 or more, or say so"
+        " with `allow_underpowered: true`",
+    ),
+    (
+        "evaluate: {seeds: [7]}",
+        "s.yaml:5: evaluate.seeds: 1 paired seed cannot reach p < 0.05 (smallest p is 1); use 6",
+    ),
+    # YAML itself
+    (
+        "baselines: !!python/object/apply:os.system [ls]",
+        "s.yaml:5: baselines: the tag '!!python/object/apply:os.system' is",
+    ),
+    ("method: fixmatch", "s.yaml:5: key 'method' was given before, on line 3; keep one"),
+    ("baselines: [fixmatch", "s.yaml:6: YAML syntax: while parsing a flow sequence expected ',' or ']', but got"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), SINGLE_PROBLEMS)
+def test_each_mistake_is_one_line_with_its_place(study: Study, line: str, message: str) -> None:
+    problems = study.problems(f"{MINIMAL}{line}\n")
+    assert len(problems) == 1, problems
+    assert problems[0].startswith(message), problems[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("{dataset: digit}", "data.dataset: no dataset 'digit'; did you mean 'digits'?"),
+        ("{dataset: digits, generators: [vea]}", "data.generators: no generator 'vea'; did you mean 'vae'?"),
+        ("{dataset: digits, generators: [vae, vae]}", "data.generators: 'vae' is named twice; keep one"),
+        (
+            "{dataset: digits, generators: []}",
+            "data.generators: contamination is 0.5, but there is no generator; name one",
+        ),
+        ("{dataset: digits, contamination: 1}", "data.contamination: must be from 0 to 0.95, got 1"),
+        ("{dataset: digits, labels_per_class: 5000}", "data: 5000 labelled and 5000 validation images per class"),
+        ("{}", "data: key 'dataset' is missing: A name from `ablate list datasets`"),
+        ("digits", "data: expected a mapping, got text 'digits'"),
+    ],
+)
+def test_mistakes_in_the_data_condition(study: Study, data: str, message: str) -> None:
+    problems = study.problems(MINIMAL.replace("{dataset: digits}", data))
+    assert len(problems) == 1, problems
+    assert problems[0].startswith(f"s.yaml:4: {message}")
+
+
+def test_clean_data_needs_no_generator(study: Study) -> None:
+    text = MINIMAL.replace("{dataset: digits}", "{dataset: digits, contamination: 0, generators: []}")
+    assert study.load(text).spec.data.generators == ()
+
+
+def test_a_dataset_that_is_not_here_says_how_to_get_it(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(trainables.data.DATASETS["digits"]), "missing", lambda self: "no files; run `get digits`")
+    assert study.problems(MINIMAL) == ["s.yaml:4: data.dataset: no files; run `get digits`"]
+    assert load_study(study.path, need_data=False).spec.study == "t"
+
+
+UNSAFE = ["../x", "..", "a/b", "/tmp/x", "a\\b", "a..b", "a.", "A", "-a", ".a", "", "a b", "a" * 65, "ü", "a\n"]
+RESERVED = ["con", "nul.txt", "mlflow.db", "mlflow.db-wal", "mlartifacts"]
+
+
+@pytest.mark.parametrize("name", UNSAFE + RESERVED)
+def test_names_that_are_no_safe_folder(study: Study, name: str) -> None:
+    problems = study.problems(MINIMAL.replace("study: t", f"study: {json.dumps(name)}"))
+    assert len(problems) == 1
+    assert problems[0].startswith("s.yaml:1: study: ")
+    assert ("is reserved; choose another" if name in RESERVED else "names a folder: a letter or digit") in problems[0]
+
+
+@pytest.mark.parametrize("name", ["0", "digits", "cifar-10.v2_a", "a" * 64, "no"])
+def test_names_that_are_fine(study: Study, name: str) -> None:
+    assert study.load(MINIMAL.replace("study: t", f"study: '{name}'")).spec.study == name
+
+
+@pytest.mark.parametrize("name", ["no", "2024"])
+def test_a_name_that_yaml_takes_for_something_else_asks_for_quotes(study: Study, name: str) -> None:
+    [problem] = study.problems(MINIMAL.replace("study: t", f"study: {name}"))
+    assert problem.endswith("put it in quotes if it is text")
+
+
+def test_every_problem_of_a_file_at_once(study: Study) -> None:
+    text = (
+        "study: ../x\nquestoin: hi\nmethod: rsmatch\ncomponents: {queu: off, detector: off, queue: 3}\n"
+        "baselines: [rsmatch]\ndata: {dataset: digitz, labels_per_class: six}\n"
+        "search: {trials: -1, spaces: [tresholds]}\nevaluate: {seeds: 3, sseds: 1}\n"
+        "hyperparameters: {rsmatch: {threshold: 3}}\nresources: {cpus: .inf}\n"
+    )
+    where = [p.split(": ")[0:2] for p in study.problems(text)]
+    assert where == [
+        ["s.yaml:1", "study"],
+        ["s.yaml:1", "key 'question' is missing"],
+        ["s.yaml:2", "no key 'questoin' here; did you mean 'question'?"],
+        ["s.yaml:4", "components.queue"],
+        ["s.yaml:4", "components"],
+        ["s.yaml:4", "components"],
+        ["s.yaml:5", "baselines"],
+        ["s.yaml:6", "data.labels_per_class"],
+        ["s.yaml:6", "data.dataset"],
+        ["s.yaml:7", "search.trials"],
+        ["s.yaml:7", "search.spaces"],
+        ["s.yaml:8", "evaluate"],
+        ["s.yaml:8", "evaluate.seeds"],
+        ["s.yaml:9", "hyperparameters.rsmatch.threshold"],
+        ["s.yaml:10", "resources.cpus"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "s.yaml: is empty; studies/digits.yaml shows what a study file holds"),
+        (b"# nothing\n\n", "s.yaml: is empty; studies/digits.yaml shows what a study file holds"),
+        (b"just text", "s.yaml:1: expected a mapping, got text 'just text'"),
+        (b"[1, 2]", "s.yaml:1: expected a mapping, got a list"),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0",
+            "s.yaml:3: is not a text file: it holds a NUL byte; write the study as YAML in UTF-8",
+        ),
+        (
+            b"!!python/object/new:os.system [x]",
+            "s.yaml:1: the tag '!!python/object/new:os.system' is refused: a study holds",
+        ),
+    ],
+)
+def test_files_that_are_no_study(study: Study, content: bytes, message: str) -> None:
+    [problem] = study.problems(content)
+    assert problem.startswith(message)
+
+
+def test_a_method_without_components_cannot_be_ablated(study: Study) -> None:
+    text = MINIMAL.replace("rsmatch", "fixmatch")
+    [problem] = study.problems(text)
+    assert problem.startswith("s.yaml:3: method: 'fixmatch' has no components to leave out; write `ablation:")
+    assert study.load(text + "ablation: {design: none}\n").spec.left_out == ()
+
+
+def test_a_component_and_all_that_need_it_can_be_off(study: Study) -> None:
+    assert study.load(MINIMAL + "components: {queue: off, class-wise: off}\n").spec.off == ("class-wise", "queue")
+    every = (
+        "components: {detector: off, queue: off, class-wise: off, synthetic: off, dummy-head: off, score-memory: off}\n"
+    )
+    [problem] = study.problems(MINIMAL + every)
+    assert "every component is off, there is none to leave out" in problem
+
+
+def test_few_seeds_are_allowed_when_the_study_says_so(study: Study) -> None:
+    loaded = study.load(MINIMAL + "evaluate: {seeds: 2, allow_underpowered: true}\n")
+    assert loaded.spec.seed_list == (0, 1)
+    assert loaded.warnings[0].startswith("with 2 seeds and 6 comparisons the smallest Holm-corrected p is 1:")
+    alone = study.load(MINIMAL + "evaluate: {seeds: 1}\nablation: {design: none}\n")
+    assert alone.warnings == ()
+
+
+@pytest.mark.parametrize(("seeds", "p"), [(1, 1), (3, 0.25), (5, 0.0625), (6, 0.03125), (10_000, 0)])
+def test_smallest_p_of_a_sign_flip_test(seeds: int, p: float) -> None:
+    assert smallest_p(seeds) == pytest.approx(p)
+
+
+def test_overrides_stand_in_for_the_files_values(study: Study) -> None:
+    spec = study.load(
+        MINIMAL + "search: {trials: 3}\n",
+        "search.trials=9",
+        "evaluate.seeds=[0, 1, 2, 3, 4, 5, 6]",
+        "components.score-memory=off",
+        "hyperparameters.rsmatch.learning_rate=1e-2",
+        "question=Is a = b?",
+        "baselines=[fixmatch]",
+        "search.trials=10",
+    ).spec
+    assert spec.search.trials == 10
+    assert spec.seed_list == tuple(range(7))
+    assert spec.off == ("score-memory",)
+    assert spec.constants("rsmatch")["learning_rate"] == 0.01
+    assert (spec.question, spec.baselines) == ("Is a = b?", ("fixmatch",))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("search.trails=3", "search: no key 'trails' here; did you mean 'trials'?"),
+        ("search.trials=six", "search.trials: expected a whole number, got text 'six'"),
+        (
+            "evaluate.seeds=3",
+            "evaluate.seeds: 3 paired seeds cannot reach p < 0.05 (smallest p is 0.25); use 6 or more",
+        ),
+        ("evaluate.seeds=[-1]", "evaluate.seeds: a seed is 0 or more, got -1"),
+        ("components.queue=off", "components: component 'queue' is off, but 'class-wise' needs it; switch it off too"),
+        ("study=../../x", "study: names a folder: "),
+        ("data.dataset.x=1", "data.dataset.x: 'data.dataset' is text 'digits', not a mapping"),
+        ("data.dataset=", "data.dataset: expected text, got nothing"),
+        ("search", "expected key.path=value, as in evaluate.seeds=10"),
+        ("=3", "expected key.path=value, as in evaluate.seeds=10"),
+        ("a..b=3", "expected key.path=value, as in evaluate.seeds=10"),
+        ("search.trials=[1", "YAML syntax: "),
+        ("search.trials=!!python/name:os.system", "search.trials: the tag '!!python/name:os.system' is refused"),
+        ("search.trials={a: 1, a: 2}", "search.trials: key 'a' was given before; keep one"),
+    ],
+)
+def test_mistakes_in_overrides_name_the_override(study: Study, override: str, message: str) -> None:
+    [problem] = study.problems(MINIMAL, override)
+    assert problem.startswith(f"--set {override}: {message}"), problem
+
+
+def test_problems_of_overrides_come_after_those_of_the_file(study: Study) -> None:
+    problems = study.problems(MINIMAL + "search: {trials: x}\nbaselines: [x]\n", "evaluate.seeds=x", "search.seed=x")
+    assert [p.split(": ")[0] for p in problems] == [
+        "s.yaml:5",
+        "s.yaml:6",
+        "--set evaluate.seeds=x",
+        "--set search.seed=x",
+    ]
+
+
+def test_an_input_error_survives_pickling(study: Study) -> None:
+    with pytest.raises(InputError) as caught:
+        study.load("x: 1")
+    assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems
+
+
+# Fuzz: whatever a file holds, it is a study or it is refused.
+
+KEYS = st.sampled_from(
+    [
+        *StudySpec.model_fields,
+        *["dataset", "generators", "seeds", "trials", "spaces", "rsmatch", "queue", "detector", "threshold"],
+    ]
+) | st.text(max_size=5)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["rsmatch", "fixmatch", "digits", "vae", "queue", "all", "auto", "none", "thresholds", "t"])
+)
+NESTED = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=15
+)
+STUDIES = st.fixed_dictionaries(
+    {"study": st.just("t") | LEAVES, "question": st.just("q") | LEAVES, "method": st.just("rsmatch") | LEAVES},
+    optional={name: NESTED for name in StudySpec.model_fields if name not in ("study", "question", "method")},
+)
+fuzz = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
+
+
+def judge(study: Study, text: str | bytes, *overrides: str) -> None:
+    try:
+        loaded = study.load(text, *overrides)
+    except InputError as error:
+        lines = str(error).split("\n")
+    else:
+        lines = list(loaded.warnings)
+    assert all(line.isprintable() for line in lines)
+
+
+@fuzz
+@given(st.binary() | st.text().map(lambda t: t.encode("utf-8", "surrogatepass")))
+def test_any_bytes(study: Study, content: bytes) -> None:
+    judge(study, content)
+    judge(study, MINIMAL.encode() + content)
+
+
+@fuzz
+@given(NESTED | STUDIES)
+def test_any_nested_data(study: Study, data: Any) -> None:
+    judge(study, yaml.safe_dump(data, allow_unicode=True))
+    judge(study, json.dumps(data))
+
+
+@fuzz
+@given(st.dictionaries(KEYS, NESTED, max_size=3))
+def test_any_keys_on_top_of_a_good_study(study: Study, data: dict[str, Any]) -> None:
+    judge(study, yaml.safe_dump({**yaml.safe_load(MINIMAL), **data}))
+
+
+@fuzz
+@given(
+    st.lists(st.text(max_size=12) | st.tuples(KEYS, KEYS, st.text(max_size=8)).map(lambda t: f"{t[0]}.{t[1]}={t[2]}"))
+)
+def test_any_overrides(study: Study, overrides: list[str]) -> None:
+    judge(study, MINIMAL, *overrides)
+
+
+@fuzz
+@given(
+    st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 40), st.text("\t\n -[]{}:,'\"!&*#|>%@`1.a", max_size=6)))
+)
+def test_any_damage_to_the_study_that_ships(study: Study, damage: list[tuple[int, int, str]]) -> None:
+    text = DIGITS.read_text(encoding="utf-8")
+    for begin, length, new in damage:
+        text = text[:begin] + new + text[begin + length :]
+    judge(study, text)
+
+
+def test_a_file_with_thousands_of_mistakes_is_judged_quickly(study: Study) -> None:
+    begin = time.process_time()
+    assert len(study.problems("".join(f"metod{i}: 1\n" for i in range(4900)))) == 4904
+    assert time.process_time() - begin < 2
