@@ -1,0 +1,319 @@
+"""What a run in MLflow holds, computed from records. Pure: no MLflow, no files, no clock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import fmean, stdev
+from typing import Any, Literal, NamedTuple
+
+from orchestrator.mirror import notes
+from results.manifest import ArmInfo, StudyManifest
+from results.records import TrialRecord, best_tuning_record
+
+MAX_KEY = 250
+MAX_PARAM = 6_000
+MAX_TAG = 8_000
+MAX_NAME = 250
+MAX_DIGEST = 36
+
+KEY_TAG = "ablate.key"
+COMPLETE_TAG = "ablate.complete"
+PARENT_TAG = "mlflow.parentRunId"
+NOTE_TAG = "mlflow.note.content"
+
+RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+
+TRIAL_STATUS: Mapping[str, RunStatus] = {"completed": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+"""Pruned is KILLED: measured at another training length, it must not answer to a query for FINISHED runs."""
+
+
+class Point(NamedTuple):
+    """One value of one metric."""
+
+    key: str
+    value: float
+    timestamp: int
+    """Milliseconds since 1970."""
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetUse:
+    """The data that a trial trained on, as MLflow's inputs show it."""
+
+    name: str
+    digest: str
+    source: str
+    profile: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunContent:
+    """One run: what is written to MLflow under one key."""
+
+    key: str
+    """Identity of the run in the store: at most one run carries it."""
+    name: str
+    status: RunStatus
+    started: int
+    """Milliseconds since 1970, as is `ended`."""
+    ended: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    points: Sequence[Point] = ()
+    dataset: DatasetUse | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Artifact path to text."""
+    log: str | None = None
+    """A log to attach, relative to the study's folder."""
+
+    def digest(self) -> str:
+        """A hash over everything in it: equal where nothing needs to be written again."""
+        text = json.dumps(asdict(self), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def trial_key(record: TrialRecord) -> str:
+    """The identity of a trial's run."""
+    return f"trial:{record.study}:{record.trial_id}"
+
+
+def cell_key(study: str, cell: str) -> str:
+    """The identity of a cell's run."""
+    return f"cell:{study}:{cell}"
+
+
+def study_key(study: str) -> str:
+    """The identity of a study's run."""
+    return f"study:{study}"
+
+
+def safe_key(name: str) -> str:
+    """`name` as MLflow takes it for a param or a metric; a hash keeps apart what was changed to look alike."""
+    safe = re.sub(r"[^\w./: -]", "_", name)
+    safe = "/".join("_" if part in ("", ".", "..") else part for part in safe.split("/"))
+    if safe == name and len(name) <= MAX_KEY:
+        return name
+    suffix = "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
+    return safe[: MAX_KEY - len(suffix)] + suffix
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as `a.b` to text: strings as they are, everything else as JSON."""
+    result: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            result |= flat(value, f"{prefix}{name}.")
+        else:
+            result[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value, default=str)
+    return result
+
+
+def trial_content(record: TrialRecord, manifest: StudyManifest) -> RunContent:
+    """The run of one trial."""
+    seed_or_number = f"seed {record.seed}" if record.phase == "evaluate" else str(record.number)
+    identity = {"arm": record.arm, "condition": record.condition, "phase": record.phase, "seed": str(record.seed)}
+    params = identity | {"algorithm": record.algorithm, "number": str(record.number)}
+    for name, value in flat(record.config).items():
+        params[name if params.get(name, value) == value else f"config.{name}"] = value
+    tags = identity | {
+        "status": record.status,
+        "ablate.level": "trial",
+        "ablate.trial": record.trial_id,
+        "ablate.cell": record.cell,
+        "ablate.data": str(record.data.get("fingerprint", "")),
+        "ablate.source": str(record.code.get("source", "")),
+        "ablate.dirty": json.dumps(record.code.get("dirty", False), default=str),
+        "ablate.versions": ", ".join(f"{k} {v}" for k, v in sorted(record.versions.items())),
+        "ablate.steps": str(record.steps),
+        "host": record.host,
+        "device": record.device,
+        "mlflow.source.git.commit": str(record.code.get("commit") or ""),
+        NOTE_TAG: notes.trial_note(record, _arm(manifest, record.arm, record.algorithm)),
+    }
+    started = _milliseconds(record.started_at.timestamp())
+    ended = _milliseconds(record.started_at.timestamp() + max(record.seconds, 0.0))
+    return _fitted(
+        RunContent(
+            key=trial_key(record),
+            name=f"{record.arm} {record.phase} {seed_or_number}",
+            status=TRIAL_STATUS[record.status],
+            started=started,
+            ended=ended,
+            tags=tags | _source_tags(record.study),
+            params=params,
+            points=_points(record, started, ended),
+            dataset=_dataset(record.data),
+            log=record.log,
+        )
+    )
+
+
+def cell_content(cell: str, records: Sequence[TrialRecord], manifest: StudyManifest) -> RunContent:
+    """The run that a cell's trials hang below; `records` are the cell's, at least one."""
+    first = min(records, key=lambda r: r.started_at)
+    arm = _arm(manifest, first.arm, first.algorithm)
+    errors = notes.completed_test_errors(records)
+    best = best_tuning_record(_of_this_search(cell, records, manifest))
+    done = len([r for r in records if r.phase == "evaluate" and r.status != "failed"]) >= len(manifest.evaluation_seeds)
+    started, ended = _span(records)
+    metrics = {"trials": float(len(records)), "n": float(len(errors))}
+    if best is not None:
+        metrics["best_val_error"] = best.metrics["val_error"]
+    if errors:
+        metrics["test_error"] = fmean(errors)
+    if len(errors) > 1:
+        metrics["test_error_sd"] = stdev(errors)
+    identity = {"arm": first.arm, "condition": first.condition}
+    return _fitted(
+        RunContent(
+            key=cell_key(first.study, cell),
+            name=f"{first.arm} · {first.condition}",
+            status="FINISHED" if done else "RUNNING",
+            started=started,
+            ended=ended if done else None,
+            tags={
+                **identity,
+                "ablate.level": "cell",
+                "ablate.cell": cell,
+                "off": ", ".join(arm.off),
+                NOTE_TAG: notes.cell_note(records, arm, best, errors),
+                **_source_tags(first.study),
+            },
+            params=identity | {"algorithm": first.algorithm},
+            points=[Point(safe_key(k), v, ended, len(records)) for k, v in metrics.items()],
+        )
+    )
+
+
+def study_content(records: Sequence[TrialRecord], manifest: StudyManifest) -> RunContent:
+    """The run at the root of a study."""
+    evaluated = [r for r in records if r.phase == "evaluate" and r.status != "failed"]
+    done = bool(manifest.cells) and len(evaluated) >= len(manifest.cells) * len(manifest.evaluation_seeds)
+    started, ended = _span(records)
+    counts = {"trials": len(records), "pruned": 0, "failed": 0}
+    for record in records:
+        if record.status in counts:
+            counts[record.status] += 1
+    return _fitted(
+        RunContent(
+            key=study_key(manifest.study),
+            name=manifest.study,
+            status="FINISHED" if done else "RUNNING",
+            started=started,
+            ended=ended if done else None,
+            tags={
+                "ablate.level": "study",
+                "ablate.reference": manifest.reference,
+                NOTE_TAG: notes.study_note(manifest, records),
+                "mlflow.source.git.commit": str(manifest.provenance.get("commit") or ""),
+                **_source_tags(manifest.study),
+            },
+            points=[Point(k, float(v), ended, len(records)) for k, v in counts.items()],
+            files={"study.yaml": manifest.source} if manifest.source else {},
+        )
+    )
+
+
+def experiment_tags(manifest: StudyManifest) -> dict[str, str]:
+    """Tags of the study's experiment. Without the kind, MLflow 3 opens it on its GenAI side."""
+    return {
+        "mlflow.experimentKind": "custom_model_development",
+        NOTE_TAG: _cut(manifest.question, MAX_TAG, "study.json"),
+        "ablate.study": manifest.study,
+    }
+
+
+def _of_this_search(cell: str, records: Sequence[TrialRecord], manifest: StudyManifest) -> list[TrialRecord]:
+    """Without the tuning trials of search settings that the study no longer has."""
+    searches = {c.cell: c.search for c in manifest.cells}
+    search = searches.get(cell) or None
+    return [r for r in records if r.phase != "tune" or search is None or r.search == search]
+
+
+def _arm(manifest: StudyManifest, name: str, algorithm: str) -> ArmInfo:
+    """The arm's entry; records of an arm that the study no longer has are shown under its bare name."""
+    try:
+        return manifest.arm(name)
+    except KeyError:
+        return ArmInfo(name=name, title=name, algorithm=algorithm, role="ablated")
+
+
+def _source_tags(study: str) -> dict[str, str]:
+    return {"mlflow.source.name": f"ablate run {study}", "mlflow.source.type": "LOCAL", "ablate.study": study}
+
+
+def _points(record: TrialRecord, started: int, ended: int) -> list[Point]:
+    """Curves spread over the trial's duration by step; last values at its end, where they win over a curve's."""
+    last_step = max([record.steps, *(step for curve in record.curves.values() for step, _ in curve)], default=0)
+    final = {(name, float(value)) for name, value in record.metrics.items()}
+    points = []
+    for name, curve in record.curves.items():
+        for step, value in curve:
+            if step == last_step and (name, value) in final:
+                continue
+            share = step / last_step if last_step > 0 else 0.0
+            moment = min(started + round(share * (ended - started)), max(ended - 1, started))
+            points.append(Point(safe_key(name), float(value) if math.isfinite(value) else math.nan, moment, step))
+    points += [Point(safe_key(name), float(value), ended, last_step) for name, value in record.metrics.items()]
+    return points
+
+
+def _dataset(data: Mapping[str, Any]) -> DatasetUse | None:
+    if not data.get("fingerprint"):
+        return None
+    name, fingerprint = str(data.get("dataset", "data")), str(data["fingerprint"])
+    rest = {k: v for k, v in data.items() if k not in ("dataset", "fingerprint")}
+    return DatasetUse(
+        name=_cut(name, 500, "ablate.data"),
+        digest=fingerprint[:MAX_DIGEST],  # the whole of it is in the tag `ablate.data`
+        source=json.dumps({"fingerprint": fingerprint}),
+        profile=json.dumps(rest, sort_keys=True, default=str),
+    )
+
+
+def _span(records: Sequence[TrialRecord]) -> tuple[int, int]:
+    if not records:
+        return 0, 0
+    return (
+        _milliseconds(min(r.started_at.timestamp() for r in records)),
+        _milliseconds(max(r.started_at.timestamp() + max(r.seconds, 0.0) for r in records)),
+    )
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(0, round(seconds * 1000))
+
+
+def _fitted(content: RunContent) -> RunContent:
+    """`content` within MLflow's limits: a value that is too long moves, whole, to an artifact that the value names."""
+    files = dict(content.files)
+
+    def fit(kind: str, values: Mapping[str, str], limit: int) -> dict[str, str]:
+        fitted = {}
+        for name, value in values.items():
+            key = safe_key(name) if kind == "params" else name
+            if len(value) > limit:
+                path = f"long_values/{kind}/{re.sub(r'[^A-Za-z0-9_.-]', '_', key)}.txt"
+                files[path] = value
+                value = _cut(value, limit, path)
+            if value or kind == "params":
+                fitted[key] = value
+        return fitted
+
+    tags, params = fit("tags", content.tags, MAX_TAG), fit("params", content.params, MAX_PARAM)
+    name = _cut(content.name, MAX_NAME, "tag arm")
+    changed = {"name": name, "tags": tags, "params": params, "files": files}
+    return RunContent(**{f: changed.get(f, getattr(content, f)) for f in RunContent.__dataclass_fields__})
+
+
+def _cut(text: str, limit: int, where: str) -> str:
+    if len(text) <= limit:
+        return text
+    suffix = f" … ({len(text):,} characters; whole in {where})"
+    return text[: limit - len(suffix)] + suffix

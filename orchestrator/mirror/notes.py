@@ -1,0 +1,122 @@
+"""The Markdown that a run shows as its description."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from results.manifest import ArmInfo, StudyManifest
+from results.records import TrialRecord
+
+
+def completed_test_errors(records: Iterable[TrialRecord]) -> list[float]:
+    """Test errors of the completed evaluation trials among `records`, in percent, in the order of their seeds."""
+    chosen = [r for r in records if r.phase == "evaluate" and r.status == "completed" and "test_error" in r.metrics]
+    return [r.metrics["test_error"] for r in sorted(chosen, key=lambda r: r.seed)]
+
+
+def trial_note(record: TrialRecord, arm: ArmInfo) -> str:
+    """One trial: what was run, what came out, what the search had chosen, why it failed."""
+    doing = f"evaluated with seed {record.seed}" if record.phase == "evaluate" else f"tuning trial {record.number}"
+    lines = [f"**{_text(arm.title)}** on `{record.condition}`, {doing}: {_outcome(record)}"]
+    lines += _off(arm)
+    if record.suggested:
+        lines.append(f"Chosen by the search: {_settings(record.suggested)}.")
+    where = ", ".join(part for part in (record.host, record.device) if part)
+    lines.append(f"{record.steps:,} steps in {_duration(record.seconds)}" + (f" on {where}." if where else "."))
+    return "\n\n".join(lines)
+
+
+def cell_note(records: Sequence[TrialRecord], arm: ArmInfo, best: TrialRecord | None, errors: Sequence[float]) -> str:
+    """One cell: its number, what was frozen for it, how its trials ended."""
+    lines = [f"**{_text(arm.title)}** on `{records[0].condition}`: {_mean(errors) if errors else 'no evaluation yet'}."]
+    lines += _off(arm)
+    if best is not None:
+        lines.append(
+            f"Frozen for evaluation: tuning trial {best.number} (validation error {best.metrics['val_error']:.2f} %)"
+            + (f" with {_settings(best.suggested)}." if best.suggested else ".")
+        )
+    counts = Counter((r.phase, r.status) for r in records)
+    rows = [f"| {phase} | {status} | {count} |" for (phase, status), count in sorted(counts.items())]
+    lines.append("\n".join(["| phase | status | trials |", "| --- | --- | ---: |", *rows]))
+    return "\n\n".join(lines)
+
+
+def study_note(manifest: StudyManifest, records: Sequence[TrialRecord]) -> str:
+    """The question and the table of mean test errors, arms by conditions."""
+    by_cell: dict[tuple[str, str], list[TrialRecord]] = {}
+    for record in records:
+        by_cell.setdefault((record.arm, record.condition), []).append(record)
+    header = ["arm", *(_text(c.title) for c in manifest.conditions)]
+    rows = [
+        [_text(arm.title), *(_entry(by_cell.get((arm.name, c.name), ())) for c in manifest.conditions)]
+        for arm in manifest.arms
+    ]
+    table = ["| " + " | ".join(row) + " |" for row in [header, ["---", *["---:"] * len(manifest.conditions)], *rows]]
+    return "\n\n".join(
+        [
+            manifest.question.strip(),
+            "\n".join(table),
+            "Mean test error in percent ± standard deviation (evaluated seeds). Intervals and tests: "
+            f"`ablate report {manifest.study}`.",
+        ]
+    )
+
+
+def _entry(records: Sequence[TrialRecord]) -> str:
+    errors = completed_test_errors(records)
+    if not errors:
+        return "–"
+    spread = f" ± {stdev(errors):.2f}" if len(errors) > 1 else ""
+    return f"{fmean(errors):.2f}{spread} ({len(errors)})"
+
+
+def _mean(errors: Sequence[float]) -> str:
+    spread = f" ± {stdev(errors):.2f}" if len(errors) > 1 else ""
+    return f"test error {fmean(errors):.2f}{spread} % over {len(errors)} seed{'s' if len(errors) > 1 else ''}"
+
+
+def _outcome(record: TrialRecord) -> str:
+    if record.status == "failed":
+        log = f" Log: `{record.log}`." if record.log else ""
+        return f"**failed**: {_text(record.error or 'no reason recorded')}.{log}"
+    shown = [
+        f"{name.replace('_', ' ')} {record.metrics[name]:.2f} %"
+        for name in ("test_error", "val_error")
+        if name in record.metrics
+    ]
+    text = ", ".join(shown) or "no error recorded"
+    if record.status == "pruned":
+        return f"**stopped early** by the search; at its last step {text}."
+    return f"{text}."
+
+
+def _off(arm: ArmInfo) -> list[str]:
+    if not arm.off:
+        return []
+    return [f"Off: {', '.join(_text(part) for part in arm.off)}." + (f" {_text(arm.meaning)}" if arm.meaning else "")]
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"`{name}` {value:.4g}" if isinstance(value, float) else f"`{name}` {_text(str(value))}"
+        for name, value in sorted(settings.items())
+    )
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _text(text: str) -> str:
+    """`text` so that Markdown shows it as it is, in one line of a table."""
+    for character in "\\`*_|<>[]":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())

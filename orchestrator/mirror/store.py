@@ -1,0 +1,302 @@
+"""The one module that imports mlflow: a store's runs by key, and how a run's content gets into it.
+
+A run is created with all its tags (one of them its key), then filled; the tag `ablate.complete` is written last. So
+a run without that tag was interrupted, and is filled again: MLflow folds equal params, tags and metric points.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, PARENT_TAG, RunContent
+
+MAX_PARAMS = 100
+MAX_METRICS = 900
+"""Below MLflow's 1,000, since params, tags and metrics of one batch together may not exceed that either."""
+MAX_BYTES = 500_000
+_SQLITE = "sqlite:///"
+_SQLITE_HEADER = b"SQLite format 3\x00"
+_REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
+
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class MirrorError(Exception):
+    """MLflow and the ledger could not be brought together; the message is one line for the user."""
+
+
+class StoreUnavailable(MirrorError):
+    """The store does not answer, or is not a store. Nothing is lost: the next sync goes on from here."""
+
+
+class ContentRefused(MirrorError):
+    """The store answers but does not take one run's content."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRun:
+    """A run that the store has already."""
+
+    run_id: str
+    complete: str | None
+    """What its `ablate.complete` says; None where writing it was interrupted."""
+    parent: str | None = None
+
+
+class MLflowStore:
+    """One MLflow tracking store.
+
+    Args:
+        uri: `sqlite:////abs/path/mlflow.db`, a server's address, or another database that MLflow knows.
+        artifacts: where a database store keeps artifacts; default `mlartifacts` beside an SQLite file. A server decides
+            for itself.
+
+    Raises StoreUnavailable at first use, not here.
+    """
+
+    def __init__(self, uri: str, *, artifacts: Path | None = None) -> None:
+        self.uri = uri
+        scheme = urlsplit(uri).scheme
+        if scheme in ("", "file"):
+            raise MirrorError(
+                f"MLFLOW_TRACKING_URI: {uri!r} is a folder, and MLflow 3 writes none; "
+                "use sqlite:////absolute/path/mlflow.db or a server's http address"
+            )
+        self.is_server = scheme in ("http", "https") or scheme.startswith("databricks")
+        self.sqlite_file = Path(uri.removeprefix(_SQLITE)).absolute() if uri.startswith(_SQLITE) else None
+        self.artifacts = artifacts or (self.sqlite_file.parent / "mlartifacts" if self.sqlite_file else None)
+        self._client: MlflowClient | None = None
+        self._file_identity: tuple[int, int] | None = None
+        self._generation = 0
+        self._token = uuid.uuid4().hex
+        self._remembered: tuple[str, str, dict[str, KnownRun]] | None = None
+
+    @contextmanager
+    def locked(self, study_dir: Path) -> Iterator[str]:
+        """Keep every other sync on this machine out; yields the name of the one that held the lock before.
+
+        A file beside an SQLite store, else a file in the study's folder. Waits for as long as another sync works.
+        """
+        beside = self.sqlite_file or study_dir / "log" / "mirror"
+        path = beside.with_name(beside.name + ".lock")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = path.open("a+")
+        except OSError as problem:
+            raise StoreUnavailable(
+                f"{self.uri}: cannot write {path} ({problem.strerror}); make its folder writable"
+            ) from problem
+        with handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            handle.seek(0)
+            last_writer = handle.read()
+            handle.truncate(0)
+            handle.write(self._token)
+            handle.flush()  # before the first write to the store: if this process is killed, the next one knows of it
+            yield last_writer
+
+    def experiment(self, name: str, tags: Mapping[str, str]) -> str:
+        """The id of the study's experiment, made or restored where it is missing, its tags brought up to date."""
+        with self._problems():
+            client = self._connected()
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                location = (
+                    (self.artifacts / quote(name, safe="")).absolute().as_uri()
+                    if self.artifacts and not self.is_server
+                    else None
+                )
+                return str(client.create_experiment(name, artifact_location=location, tags=dict(tags)))
+            if found.lifecycle_stage != "active":
+                client.restore_experiment(found.experiment_id)
+            for key, value in tags.items():
+                if found.tags.get(key) != value:
+                    client.set_experiment_tag(found.experiment_id, key, value)
+            return str(found.experiment_id)
+
+    def known_runs(self, experiment_id: str, last_writer: str) -> dict[str, KnownRun]:
+        """The experiment's runs by key. Where a lost answer made a run twice, the spare one is deleted.
+
+        A database is asked for four tags a run: milliseconds for thousands of runs. A server sends whole runs, so what
+        it said is remembered while `last_writer` shows that nobody else wrote.
+        """
+        if self._remembered and self._remembered[:2] == (experiment_id, last_writer) and self.is_server:
+            return self._remembered[2]
+        with self._problems():
+            tags = self._tags_of_runs(experiment_id)
+            known: dict[str, KnownRun] = {}
+            for run_id, values in tags:
+                run = KnownRun(run_id, values.get(COMPLETE_TAG), values.get(PARENT_TAG))
+                other = known.setdefault(values[KEY_TAG], run)
+                if other is not run:
+                    keep, spare = (run, other) if run.complete and not other.complete else (other, run)
+                    known[values[KEY_TAG]] = keep
+                    self._connected().delete_run(spare.run_id)
+        self._remembered = (experiment_id, self._token, known)
+        return known
+
+    def forget(self) -> None:
+        """Ask the store anew next time, after something went wrong."""
+        self._remembered = None
+
+    def create(self, experiment_id: str, content: RunContent, parent: str | None) -> str:
+        """Make an empty run that carries `content`'s key and tags; returns its id."""
+        tags = {KEY_TAG: content.key, **content.tags} | ({PARENT_TAG: parent} if parent else {})
+        with self._problems():
+            run = self._connected().create_run(experiment_id, content.started, tags, content.name)
+            return str(run.info.run_id)
+
+    def fill(self, run_id: str, content: RunContent, complete: str, study_dir: Path, *, tags: bool) -> None:
+        """Write everything else of `content` and, last, that the run is complete.
+
+        Args:
+            run_id: the run.
+            content: what it shall hold.
+            complete: the value of `ablate.complete`.
+            study_dir: what `content.log` is relative to.
+            tags: also write the tags and the name; needless right after `create`.
+        """
+        with self._problems():
+            client = self._connected()
+            for path, text in content.files.items():
+                client.log_text(run_id, text, path)
+            if content.log and (study_dir / content.log).is_file():
+                client.log_artifact(run_id, str(study_dir / content.log), "log")
+            if content.dataset is not None:
+                data = content.dataset
+                dataset = Dataset(data.name, data.digest, "local", data.source, profile=data.profile)
+                client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+            if tags:
+                client.update_run(run_id, content.status, content.name)
+            if content.ended is not None:
+                client.set_terminated(run_id, content.status, content.ended)
+            written = content.tags if tags else {}
+            for metrics, params, batch_tags in batches(content, {**written, COMPLETE_TAG: complete}):
+                client.log_batch(run_id, metrics, params, batch_tags, synchronous=True)
+
+    def reparent(self, run_id: str, parent: str) -> None:
+        """Hang a run below another one."""
+        with self._problems():
+            self._connected().set_tag(run_id, PARENT_TAG, parent)
+
+    def delete(self, run_id: str) -> None:
+        """Move a run to MLflow's bin."""
+        with self._problems():
+            self._connected().delete_run(run_id)
+
+    def _connected(self) -> MlflowClient:
+        """The client; a new one where the SQLite file is not the one that the old client has open."""
+        if self._client is not None and self._file_identity == self._identity():
+            return self._client
+        uri = self.uri
+        if self.sqlite_file is not None:
+            self._check_sqlite(self.sqlite_file)
+            # MLflow keeps one connection pool per spelling of an address for good; a deleted file's pool is of no use.
+            uri = _SQLITE + str(self.sqlite_file.parent) + "/." * self._generation + "/" + self.sqlite_file.name
+            self._generation += 1
+        self._client = MlflowClient(tracking_uri=uri)
+        self._client.search_experiments(max_results=1)  # makes the tables of a new database
+        self._file_identity = self._identity()
+        return self._client
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = self.sqlite_file.stat() if self.sqlite_file else None
+        except OSError:
+            return (0, 0)
+        return (status.st_dev, status.st_ino) if status else None
+
+    def _check_sqlite(self, path: Path) -> None:
+        """MLflow itself tries a file that it cannot open for more than a minute."""
+        try:
+            with path.open("rb") as handle:
+                start = handle.read(len(_SQLITE_HEADER))
+        except FileNotFoundError:
+            return
+        except OSError as problem:
+            raise StoreUnavailable(f"{path}: cannot be read ({problem.strerror}); make it readable") from problem
+        if start not in (b"", _SQLITE_HEADER):
+            raise StoreUnavailable(f"{path}: not an SQLite database; move it away and `ablate sync` writes it anew")
+
+    def _tags_of_runs(self, experiment_id: str) -> list[tuple[str, dict[str, str]]]:
+        """(run id, tags) of every active run that has a key, oldest first."""
+        client = self._connected()
+        store = getattr(getattr(client, "_tracking_client", None), "store", None)
+        wanted = (KEY_TAG, COMPLETE_TAG, PARENT_TAG)
+        runs: dict[str, dict[str, str]] = {}
+        if isinstance(store, SqlAlchemyStore):
+            with store.ManagedSessionMaker() as session:
+                rows = (
+                    session.query(SqlTag.run_uuid, SqlTag.key, SqlTag.value)
+                    .join(SqlRun, SqlRun.run_uuid == SqlTag.run_uuid)
+                    .filter(SqlRun.experiment_id == int(experiment_id), SqlRun.lifecycle_stage == "active")
+                    .filter(SqlTag.key.in_(wanted))
+                    .order_by(SqlRun.start_time, SqlRun.run_uuid)
+                )
+                for run_id, key, value in rows:
+                    runs.setdefault(run_id, {})[key] = value
+        else:
+            page: str | None = None
+            while page != "":
+                found = client.search_runs(
+                    [experiment_id], "", ViewType.ACTIVE_ONLY, 1000, ["attributes.start_time ASC"], page
+                )
+                runs |= {run.info.run_id: run.data.tags for run in found}
+                page = found.token or ""
+        return [(run_id, tags) for run_id, tags in runs.items() if KEY_TAG in tags]
+
+    @contextmanager
+    def _problems(self) -> Iterator[None]:
+        """MLflow's, the database's and the network's errors as one line each."""
+        try:
+            yield
+        except MlflowException as problem:
+            kind = ContentRefused if problem.error_code in _REFUSED else StoreUnavailable
+            raise kind(f"{self.uri}: {_one_line(problem)}") from problem
+        except (SQLAlchemyError, OSError) as problem:
+            raise StoreUnavailable(f"{self.uri}: {_one_line(problem)}") from problem
+
+
+Batch = tuple[Sequence[Metric], Sequence[Param], Sequence[RunTag]]
+
+
+def batches(content: RunContent, tags: Mapping[str, str]) -> list[Batch]:
+    """`content`'s params and points in as few batches as MLflow's limits allow; `tags` in the last one."""
+    result: list[tuple[list[Metric], list[Param], list[RunTag]]] = [([], [], [])]
+    size = 0
+    entries: list[Any] = [Param(key, value) for key, value in content.params.items()]
+    entries += [Metric(p.key, p.value, p.timestamp, p.step) for p in content.points]
+    for entry in entries:
+        place, limit = (1, MAX_PARAMS) if isinstance(entry, Param) else (0, MAX_METRICS)
+        cost = len(json.dumps([entry.key, entry.value])) + 60
+        if len(result[-1][place]) >= limit or size + cost > MAX_BYTES:
+            result.append(([], [], []))
+            size = 0
+        result[-1][place].append(entry)
+        size += cost
+    # So far the last batch has no tags; where they do not fit, they get one of their own.
+    if len(result[-1][0]) + len(result[-1][1]) + len(tags) > 1000 or size > MAX_BYTES // 2:
+        result.append(([], [], []))
+    result[-1][2].extend(RunTag(key, value) for key, value in tags.items())
+    return list(result)
+
+
+def _one_line(problem: BaseException) -> str:
+    return " ".join(str(problem).split())[:500]

@@ -1,0 +1,169 @@
+"""Bring a store up to date with a study's ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.mirror.content import (
+    RunContent,
+    cell_content,
+    experiment_tags,
+    study_content,
+    trial_content,
+    trial_key,
+)
+from orchestrator.mirror.store import ContentRefused, KnownRun, MirrorError, MLflowStore
+from results.ledger import Ledger, LedgerDamaged
+from results.manifest import StudyManifest
+from results.records import TrialRecord
+
+TRIAL_COMPLETE = "1"
+"""A record never changes, so its run needs no digest: this says that all of it is there."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """What one sync did, in trials."""
+
+    written: int
+    """Runs that this sync wrote or completed."""
+    present: int
+    """Runs that were there already."""
+    total: int
+    """Records in the ledger."""
+    refused: tuple[str, ...] = ()
+    """Why the store did not take a run, one line each; the other runs are there."""
+
+
+def sync(study_dir: Path, store: MLflowStore | str, *, progress: Progress | None = None) -> SyncResult:
+    """Write every record of the ledger that the store lacks, each as exactly one run; idempotent.
+
+    Args:
+        study_dir: `runs/STUDY`.
+        store: the store or its address.
+        progress: called with (trials in the store, trials in the ledger) before the first write and after each one.
+
+    Interrupted at any point, the next sync completes what this one began. Two syncs at once wait for each other. Raises
+    MirrorError where the study cannot be read, StoreUnavailable where the store does not answer.
+    """
+    store = MLflowStore(store) if isinstance(store, str) else store
+    manifest, records = _read(study_dir)
+    with store.locked(study_dir) as last_writer:
+        try:
+            return _Sync(study_dir, store, manifest, records, last_writer).run(progress or (lambda done, total: None))
+        except BaseException:
+            store.forget()
+            raise
+
+
+class _Sync:
+    """One pass over the records, with the store's lock held."""
+
+    def __init__(
+        self,
+        study_dir: Path,
+        store: MLflowStore,
+        manifest: StudyManifest,
+        records: Sequence[TrialRecord],
+        last_writer: str,
+    ) -> None:
+        self.study_dir = study_dir
+        self.store = store
+        self.manifest = manifest
+        self.records = records
+        self.experiment_id = store.experiment(manifest.study, experiment_tags(manifest))
+        self.known = store.known_runs(self.experiment_id, last_writer)
+        self.refused: list[str] = []
+
+    def run(self, progress: Progress) -> SyncResult:
+        """Parents first, so that trials hang below them at once; their sums last, when the trials are in."""
+        missing = [r for r in self.records if not self._is_complete(trial_key(r))]
+        present = len(self.records) - len(missing)
+        progress(present, len(self.records))
+
+        root = study_content(self.records, self.manifest)
+        root_id = self._ensure(root, None)
+        by_cell: dict[str, list[TrialRecord]] = {}
+        for record in self.records:
+            by_cell.setdefault(record.cell, []).append(record)
+        cells = {cell: cell_content(cell, records, self.manifest) for cell, records in by_cell.items()}
+        cell_ids = {cell: self._ensure(content, root_id) for cell, content in cells.items()}
+        for record in self.records:
+            self._reparent(trial_key(record), cell_ids[record.cell])
+
+        written = 0
+        for record in missing:
+            written += self._write_trial(record, cell_ids[record.cell])
+            progress(present + written, len(self.records))
+        for content in [*cells.values(), root]:
+            self._update(content)
+        return SyncResult(written, present, len(self.records), tuple(self.refused))
+
+    def _is_complete(self, key: str) -> bool:
+        run = self.known.get(key)
+        return run is not None and run.complete is not None
+
+    def _ensure(self, content: RunContent, parent: str | None) -> str:
+        """The id of the study's or a cell's run; an empty one where it is missing."""
+        self._reparent(content.key, parent)
+        if content.key not in self.known:
+            self._create(content, parent)
+        return self.known[content.key].run_id
+
+    def _create(self, content: RunContent, parent: str | None) -> str:
+        run_id = self.store.create(self.experiment_id, content, parent)
+        self.known[content.key] = KnownRun(run_id, None, parent)
+        return run_id
+
+    def _reparent(self, key: str, parent: str | None) -> None:
+        """Where a user deleted a cell's run, its trials move below the new one."""
+        run = self.known.get(key)
+        if run is not None and parent is not None and run.parent != parent:
+            self.store.reparent(run.run_id, parent)
+            self.known[key] = KnownRun(run.run_id, run.complete, parent)
+
+    def _write_trial(self, record: TrialRecord, parent: str) -> bool:
+        content = trial_content(record, self.manifest)
+        begun = self.known.get(content.key)
+        try:
+            if begun is not None:
+                try:
+                    self._fill(content, TRIAL_COMPLETE, tags=True)
+                    return True
+                except ContentRefused:  # begun by another version that wrote a param differently: params cannot change
+                    self.store.delete(begun.run_id)
+                    del self.known[content.key]
+            self._create(content, parent)
+            self._fill(content, TRIAL_COMPLETE, tags=False)
+        except ContentRefused as problem:
+            self.refused.append(f"{content.name}: {problem}")
+            return False
+        return True
+
+    def _update(self, content: RunContent) -> None:
+        """Write a study's or a cell's run where it is not what the ledger says."""
+        digest = content.digest()
+        if self.known[content.key].complete == digest:
+            return
+        try:
+            self._fill(content, digest, tags=True)
+        except ContentRefused as problem:
+            self.refused.append(f"{content.name}: {problem}")
+
+    def _fill(self, content: RunContent, complete: str, *, tags: bool) -> None:
+        run = self.known[content.key]
+        self.store.fill(run.run_id, content, complete, self.study_dir, tags=tags)
+        self.known[content.key] = KnownRun(run.run_id, complete, run.parent)
+
+
+def _read(study_dir: Path) -> tuple[StudyManifest, list[TrialRecord]]:
+    try:
+        return StudyManifest.load(study_dir), Ledger(study_dir / "ledger").records()
+    except FileNotFoundError as problem:
+        raise MirrorError(f"{study_dir}: no study.json there; `ablate run` writes it") from problem
+    except (ValueError, LedgerDamaged) as problem:
+        raise MirrorError(str(problem)) from problem

@@ -1,0 +1,242 @@
+"""The MLflow UI on the local store: a server on loopback, as a child process that ends with its caller."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 5000
+START_SECONDS = 60.0
+_SQLITE = "sqlite:///"
+
+
+class UIError(Exception):
+    """The UI could not be shown; the message is one line for the user."""
+
+
+class RunningUI:
+    """A UI that answers. `url` is the page to open; a context manager that ends the server it started.
+
+    Args:
+        address: where the server answers, without a path.
+        url: the page to open.
+        process: the server, None where somebody else runs it.
+    """
+
+    def __init__(self, address: str, url: str, process: subprocess.Popen[bytes] | None) -> None:
+        self.address = address
+        self.url = url
+        self._process = process
+
+    def wait(self) -> int:
+        """Wait until the server ends, or until Ctrl-C, which ends it; returns its exit status, 0 after Ctrl-C."""
+        if self._process is None:
+            return 0
+        try:
+            return self._process.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the server; safe to call twice."""
+        if self._process is not None:
+            _end(self._process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def serve_ui(
+    uri: str,
+    *,
+    host: str = LOOPBACK,
+    port: int | None = None,
+    experiment: str | None = None,
+    log_path: Path | None = None,
+) -> RunningUI:
+    """Start the MLflow UI and wait until it answers.
+
+    Args:
+        uri: the tracking store. A server's address is not served again: its own UI is the answer.
+        host: interface to listen on. Only this machine reaches the default; on any other one everybody who reaches the
+            port can read and change the runs, as MLflow asks for no password.
+        port: default 5000, or a free one where that is taken.
+        experiment: a study's name, to open its page rather than the list.
+        log_path: where the server's output goes; default nowhere.
+
+    Raises UIError where the port is taken, or the store cannot be served.
+    """
+    if urllib.parse.urlsplit(uri).scheme in ("http", "https"):
+        address = uri.rstrip("/")
+        return RunningUI(address, _page(address, experiment), None)
+    if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).exists():
+        raise UIError(
+            f"{uri.removeprefix(_SQLITE)}: no MLflow store there yet; `ablate sync STUDY` writes one from the ledger"
+        )
+    chosen = _choose_port(host, port)
+    address = f"http://{_in_url(_reachable(host))}:{chosen}"
+    process = _start(uri, host, chosen, log_path)
+    try:
+        _wait_until_up(process, address, log_path)
+        return RunningUI(address, _page(address, experiment), process)
+    except BaseException:
+        _end(process)
+        raise
+
+
+def _start(uri: str, host: str, port: int, log_path: Path | None) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        uri,
+        "--host",
+        host,
+        "--port",
+        str(port),
+    ]
+    command += ["--workers", "1"]
+    if uri.startswith(_SQLITE):
+        artifacts = Path(uri.removeprefix(_SQLITE)).absolute().parent / "mlartifacts"
+        command += ["--artifacts-destination", str(artifacts)]
+    if host not in (LOOPBACK, "localhost", "::1"):
+        # Asked for: also names under which this machine is known, which MLflow's check of the Host header would refuse.
+        names = {
+            "localhost",
+            f"localhost:{port}",
+            socket.gethostname(),
+            f"{socket.gethostname()}:{port}",
+            host,
+            f"{host}:{port}",
+        }
+        private = ["127.0.0.1", f"127.0.0.1:{port}", "10.*", "192.168.*", *(f"172.{n}.*" for n in range(16, 32))]
+        command += ["--allowed-hosts", ",".join([*sorted(names - {"0.0.0.0", "::"}), *private])]
+    settings = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # three more processes, for GenAI evaluation only
+    }
+    if log_path is not None:
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+    with (log_path or Path(os.devnull)).open("ab") as log:
+        # A session of its own: MLflow's command starts the server as its child, and both end together by this group.
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, **{k: os.environ.get(k, v) for k, v in settings.items()}},
+        )
+
+
+def _choose_port(host: str, port: int | None) -> int:
+    if port is not None:
+        if not _is_free(host, port):
+            raise UIError(f"--port: {port} is taken on {host}; leave it out and a free one is chosen")
+        return port
+    if _is_free(host, DEFAULT_PORT):
+        return DEFAULT_PORT
+    with _socket(host) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(host: str, port: int) -> bool:
+    with _socket(host) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        except OverflowError as problem:
+            raise UIError(f"--port: {port} is not a port; use 1 to 65535") from problem
+    return True
+
+
+def _socket(host: str) -> socket.socket:
+    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], address: str, log_path: Path | None) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    where = f"; see {log_path}" if log_path else ""
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise UIError(f"MLflow's server ended with status {process.returncode} before it answered{where}")
+        with suppress(OSError):
+            if _get(f"{address}/health") == b"OK":
+                return
+        time.sleep(0.1)
+    raise UIError(f"MLflow's server did not answer on {address} within {START_SECONDS:.0f} s{where}")
+
+
+def _page(address: str, experiment: str | None) -> str:
+    """The study's runs, or the list of experiments where the store has none of that name."""
+    if experiment is None:
+        return f"{address}/"
+    query = urllib.parse.urlencode({"experiment_name": experiment})
+    try:
+        answer: dict[str, Any] = json.loads(_get(f"{address}/api/2.0/mlflow/experiments/get-by-name?{query}"))
+        return f"{address}/#/experiments/{answer['experiment']['experiment_id']}/runs"
+    except (OSError, ValueError, KeyError):
+        return f"{address}/"
+
+
+def _get(url: str) -> bytes:
+    # No proxy: the server is this machine's, and a proxy of the environment does not know it.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=5) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def _reachable(host: str) -> str:
+    return LOOPBACK if host == "0.0.0.0" else "::1" if host == "::" else host
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the server and its child: the group that `_start` made has the process's own id and nobody else in it."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+            if number == signal.SIGTERM and _group_ended(process.pid, 5):
+                return
+
+
+def _group_ended(group: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except (ProcessLookupError, PermissionError):
+            return True
+        time.sleep(0.05)
+    return False
