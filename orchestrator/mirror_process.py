@@ -18,6 +18,8 @@ from typing import IO, Self
 from results.files import write_atomically
 
 PROGRESS_NAME = "log/mirror.json"
+VIEW_NAME = "ablate"
+"""The view of the runs table that the mirror keeps with each experiment, as a link to it names it."""
 
 
 def tracking_uri(runs: Path) -> str:

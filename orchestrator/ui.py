@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from orchestrator.mirror_process import VIEW_NAME
+
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5000
 START_SECONDS = 60.0
@@ -199,7 +201,8 @@ def _page(address: str, experiment: str | None) -> str:
     query = urllib.parse.urlencode({"experiment_name": experiment})
     try:
         answer: dict[str, Any] = json.loads(_get(f"{address}/api/2.0/mlflow/experiments/get-by-name?{query}"))
-        return f"{address}/#/experiments/{answer['experiment']['experiment_id']}/runs"
+        view = urllib.parse.urlencode({"workflowType": "machine_learning", "viewStateShareKey": VIEW_NAME})
+        return f"{address}/#/experiments/{answer['experiment']['experiment_id']}/runs?{view}"
     except (OSError, ValueError, KeyError):
         return f"{address}/"
 

@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         pa.field("condition", pa.string(), nullable=False),
         pa.field("algorithm", pa.string(), nullable=False),
         pa.field("phase", pa.string(), nullable=False),
+        pa.field("search", pa.string(), nullable=False),
         pa.field("number", pa.int64(), nullable=False),
         pa.field("seed", pa.int64(), nullable=False),
         pa.field("status", pa.string(), nullable=False),

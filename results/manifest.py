@@ -44,11 +44,15 @@ class ConditionInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class CellInfo:
-    """Arm x condition, under the identity that its records carry."""
+    """Arm x condition, under the identities that its records carry."""
 
     cell: str
     arm: str
     condition: str
+    search: str = ""
+    """Identity of the search settings; tuning records of another search do not count."""
+    tuning_trials: int = 0
+    """Planned; 1 where the arm has nothing to search."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,11 +29,13 @@ class TrialRecord:
     """Content hash over everything that can change the outcome."""
     study: str
     cell: str
-    """Identity of arm x condition with its search settings; trials of one cell were tuned together."""
+    """Identity of arm x condition, with data and training source."""
     arm: str
     condition: str
     algorithm: str
     phase: Phase
+    search: str = ""
+    """Identity of the search settings that a tuning trial belongs to; empty in the evaluate phase."""
     number: int
     """Place in the cell's search (tune) or among the evaluation seeds (evaluate), from 0."""
     seed: int

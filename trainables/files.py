@@ -31,8 +31,13 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def remove_temporary_files(folder: Path) -> int:
-    """Delete what killed writers left below `folder`; returns how many. Only safe while no writer is at work there."""
-    leftovers = [p for p in folder.rglob(f"{TEMPORARY_PREFIX}*") if p.is_file()]
+    """Delete what writers that are no longer alive on this machine left below `folder`; returns how many."""
+    leftovers = [p for p in folder.rglob(f"{TEMPORARY_PREFIX}*") if p.is_file() and not _writer_lives(p)]
     for path in leftovers:
         path.unlink(missing_ok=True)
     return len(leftovers)
+
+
+def _writer_lives(path: Path) -> bool:
+    process = path.name.removeprefix(TEMPORARY_PREFIX).partition("-")[0]
+    return process.isdigit() and int(process) != os.getpid() and Path(f"/proc/{process}").exists()

@@ -68,6 +68,8 @@ class TrialSpec(Configuration):
     training: TrainingSpec
     seed: int = Field(ge=0)
     phase: Phase
+    search: str = ""
+    """Hash of the search that suggested a tuning trial; empty for evaluation, which does not depend on it."""
     stop_above: tuple[tuple[int, float], ...] = ()
     """Early stopping, fixed at the start: (step, validation error in percent); a trial above it at that step ends there."""
     fingerprint: str

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trainables.data.datasets import DATASETS, Dataset, Images
 from trainables.data.generators import Progress, _silent
-from trainables.data.pools import load_pool, pool_specs
+from trainables.data.pools import load_pool, pool_path, pool_specs
 from trainables.data.splits import Split, cut
 from trainables.seeds import stream_seed
 from trainables.specs import DataSpec, Phase
@@ -56,6 +56,13 @@ def cut_block(spec: DataSpec, seed: int) -> tuple[Dataset, Images, Split, str]:
     dataset = DATASETS[spec.dataset]
     train, _, fingerprint = load_dataset(spec.dataset)
     return dataset, train, cut(dataset, train.labels, spec, seed), fingerprint
+
+
+def missing_pools(spec: DataSpec, seed: int, cache: Path) -> list[Path]:
+    """Files of the seed block's pools that are not in the cache yet."""
+    _, _, split, fingerprint = cut_block(spec, seed)
+    paths = (pool_path(cache, p) for p in pool_specs(spec, split, fingerprint, seed))
+    return [path for path in paths if not path.exists()]
 
 
 def make_pools(spec: DataSpec, seed: int, cache: Path, *, device: str, progress: Progress = _silent) -> list[Images]:

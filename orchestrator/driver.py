@@ -1,0 +1,165 @@
+"""What the driver does when trials start, report and end: hands out slots, judges, writes records. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator.folders import StudyFolders
+from orchestrator.plan import shown_configuration
+from orchestrator.state import Slot, StudyState
+from orchestrator.stopping import first_stop
+from results.ledger import Ledger
+from results.records import Status, TrialRecord
+from trainables.files import write_atomically
+
+
+@dataclass
+class Running:
+    """A trial in motion, as its results so far tell it."""
+
+    slot: Slot
+    rows: dict[int, dict[str, float]] = field(default_factory=dict)
+    last: dict[str, Any] = field(default_factory=dict)
+    stopped_at: int | None = None
+    handed_out_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def step(self) -> int:
+        """The last step reported."""
+        return max(self.rows, default=0)
+
+
+class StudyDriver:
+    """Between the study's state and whatever runs its trials.
+
+    Args:
+        state: Where the study stands.
+        folders: The study's folders.
+        ledger: Where records go.
+        code: Provenance of the code, for the records.
+        actors: Most trials at once; None for as many as the cluster takes.
+    """
+
+    def __init__(
+        self,
+        state: StudyState,
+        folders: StudyFolders,
+        ledger: Ledger,
+        *,
+        code: Mapping[str, Any],
+        actors: int | None = None,
+    ) -> None:
+        self.state = state
+        self.folders = folders
+        self.ledger = ledger
+        self.running: dict[str, Running] = {}
+        self.written: list[TrialRecord] = []
+        self._code = dict(code)
+        self._actors = actors
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to hand out."""
+        return self.state.done
+
+    def hand_out(self, handle: str) -> Slot | None:
+        """The next trial, to be known as `handle`; None while there is nothing to do or all actors are taken."""
+        if self._actors is not None and len(self.running) >= self._actors:
+            return None
+        slot = self.state.take()
+        if slot is not None:
+            self.running[handle] = Running(slot)
+        return slot
+
+    def receive(self, handle: str, result: Mapping[str, Any]) -> bool:
+        """Take a result in; True where the trial's own limits say that it ends here."""
+        trial = self.running[handle]
+        for step, row in result.get("rows", ()):
+            trial.rows[int(step)] = dict(row)
+        trial.last = dict(result)
+        curve = [(step, trial.rows[step]["val_error"]) for step in sorted(trial.rows)]
+        trial.stopped_at = first_stop(curve, trial.slot.spec.stop_above)
+        return trial.stopped_at is not None
+
+    def close(self, handle: str, *, lost: str | None = None) -> TrialRecord | None:
+        """Write the record of a trial that ended; `lost` says why its process never reported an end.
+
+        Returns None for a handle that is not running.
+        """
+        trial = self.running.pop(handle, None)
+        if trial is None:
+            return None
+        record = self._record(trial, lost)
+        self.ledger.append(record)
+        self.folders.checkpoint(record.trial_id).unlink(missing_ok=True)
+        self.state.finish(record)
+        self.written.append(record)
+        return record
+
+    def _record(self, trial: Running, lost: str | None) -> TrialRecord:
+        slot, spec, last = trial.slot, trial.slot.spec, trial.last
+        steps = sorted(s for s in trial.rows if trial.stopped_at is None or s <= trial.stopped_at)
+        error, log = last.get("failed"), None
+        status: Status = "completed"
+        if trial.stopped_at is not None:
+            status, error = "pruned", None
+        elif lost is not None or error is not None:
+            status, error = "failed", error or lost
+            log = self._write_log(trial, str(error))
+        metrics = trial.rows[steps[-1]] if steps else {}
+        curves: dict[str, list[tuple[int, float]]] = {}
+        for step in steps:
+            for name, value in trial.rows[step].items():
+                curves.setdefault(name, []).append((step, value))
+        started = last.get("started_at")
+        return TrialRecord(
+            trial_id=spec.trial_id,
+            study=self.state.plan.study.study,
+            cell=slot.cell.id,
+            arm=slot.cell.arm.name,
+            condition=slot.cell.condition.info.name,
+            algorithm=spec.algorithm,
+            phase=slot.phase,
+            search=spec.search,
+            number=slot.number,
+            seed=spec.seed,
+            status=status,
+            config=shown_configuration(slot.cell, spec.hyperparameters),
+            suggested=dict(slot.suggested),
+            metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
+            curves=curves,
+            steps=steps[-1] if steps else 0,
+            seconds=float(last.get("seconds", 0.0)),
+            started_at=datetime.fromisoformat(started) if started else trial.handed_out_at,
+            host=str(last.get("host", "")),
+            process=int(last.get("process", 0)),
+            device=str(last.get("device", "")),
+            versions=last.get("versions", {}),
+            code=self._code,
+            data=last.get("data", {"dataset": spec.data.dataset, "fingerprint": spec.fingerprint}),
+            error=error,
+            log=log,
+        )
+
+    def _write_log(self, trial: Running, error: str) -> str:
+        """Keep a failed trial's specification and traceback; returns the path inside the study's folder."""
+        spec = trial.slot.spec
+        path = self.folders.trial_log(spec.trial_id)
+        text = "\n".join(
+            [
+                f"trial {spec.trial_id}: {trial.slot.cell.name}, {trial.slot.phase} {trial.slot.number}",
+                f"error: {error}",
+                "",
+                str(trial.last.get("traceback", "No traceback: the process ended without one; see ray.log.")),
+                "",
+                f"specification: {spec.model_dump_json(indent=1)}",
+                "",
+            ]
+        )
+        write_atomically(path, text.encode())
+        return path.relative_to(self.folders.study).as_posix()

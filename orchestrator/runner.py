@@ -1,0 +1,240 @@
+"""`ablate run`: from a study file to a ledger, a report and an MLflow store, from wherever the last run left off."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from orchestrator.cluster import build_pools, cluster, concurrent_trials, gpus_per_trial
+from orchestrator.driver import StudyDriver
+from orchestrator.errors import AblateError
+from orchestrator.folders import StudyFolders
+from orchestrator.lock import study_lock
+from orchestrator.mirror_process import MirrorProcess, mirror_is_current
+from orchestrator.plan import Plan, make_plan
+from orchestrator.provenance import code_provenance, run_provenance
+from orchestrator.quiet import quiet_output
+from orchestrator.state import StudyState
+from orchestrator.study import LoadedStudy
+from orchestrator.view import StudyView
+from results.ledger import Ledger
+from results.manifest import StudyManifest
+from results.records import TrialRecord
+from trainables.data import DATASETS
+from trainables.files import remove_temporary_files, replacing
+
+IMAGES_PER_CLASS = 4
+
+
+class DoesNotFit(AblateError):
+    """No node of the cluster can run a single trial."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How to run, as opposed to what."""
+
+    runs: Path = Path("runs")
+    address: str | None = None
+    mlflow_uri: str | None = None
+    """The MLflow store; `runs/mlflow.db` unless given."""
+
+
+@dataclass(kw_only=True)
+class RunOutcome:
+    """What a run did."""
+
+    folders: StudyFolders
+    plan: Plan
+    ran: int = 0
+    """Trials recorded by this run."""
+    failed: list[TrialRecord] = field(default_factory=list)
+    """Failed trials among those that the plan wants, of this run or an earlier one."""
+    blocked: list[str] = field(default_factory=list)
+    """Cells of which no tuning trial completed."""
+    interrupted: bool = False
+    mirror_error: str | None = None
+
+
+def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> RunOutcome:
+    """Run what the study wants and the ledger lacks.
+
+    Args:
+        loaded: A checked study.
+        options: Folders and addresses.
+        console: Where progress goes.
+
+    Raises AblateError where another driver is at work, the data is missing, or no trial fits on the cluster.
+    """
+    study = loaded.spec
+    folders = StudyFolders(options.runs, study.study)
+    ledger = Ledger(folders.ledger)
+    with study_lock(folders.lock), ExitStack() as stack:
+        remove_temporary_files(folders.study)
+        remove_temporary_files(folders.pools)
+        plan = make_plan(study)
+        state = StudyState(plan, ledger.records())
+        manifest(plan, loaded).save(folders.study)
+        outcome = RunOutcome(folders=folders, plan=plan)
+        uri = options.mlflow_uri or folders.mlflow_uri
+        if not state.done or not mirror_is_current(folders.study, uri):
+            mirror = stack.enter_context(MirrorProcess.start(folders.study, uri, folders.log / "mlflow.log"))
+        else:
+            mirror = None
+        if not state.done:
+            driver = StudyDriver(
+                state, folders, ledger, code=code_provenance(), actors=study.resources.actors
+            )
+            try:
+                with _interruptible():
+                    _train(driver, options, console, mirror)
+            except KeyboardInterrupt:
+                outcome.interrupted = True
+            outcome.ran = len(driver.written)
+            if not outcome.interrupted:
+                ledger.compact()
+        outcome.failed = [r for c in state.cells for r in c.records() if r.status == "failed"]
+        outcome.blocked = [c.cell.name for c in state.cells if c.stage == "blocked"]
+        if mirror is not None:
+            console.print("bringing MLflow up to date …", highlight=False) if not outcome.interrupted else None
+            outcome.mirror_error = mirror.finish(timeout=5 if outcome.interrupted else 120).error
+        remove_temporary_files(folders.study)
+    return outcome
+
+
+def _train(driver: StudyDriver, options: RunOptions, console: Console, mirror: MirrorProcess | None) -> None:
+    study, folders = driver.state.plan.study, driver.folders
+    for folder in (folders.checkpoints, folders.log, folders.pools):
+        folder.mkdir(parents=True, exist_ok=True)
+    console.print(f"starting Ray ({'this machine' if options.address is None else options.address}) …", highlight=False)
+    with quiet_output(folders.log / "ray.log", console) as console, cluster(options.address) as ray:
+        total = ray.cluster_resources()
+        actors = concurrent_trials(study.resources, total)
+        if not actors:
+            raise DoesNotFit(
+                f"resources: a trial wants {study.resources.cpus} CPUs and {study.resources.gpus} GPUs, but the cluster has "
+                f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs; ask for less, or add a node"
+            )
+        gpus = gpus_per_trial(study.resources, total.get("GPU", 0))
+        blocks = driver.state.plan.seed_blocks
+        _pools(ray, blocks, folders, gpus, console)
+
+        def pending() -> str:
+            return "" if mirror is None else mirror.status().text
+
+        view = StudyView(console, driver, actors=actors, pending=pending)
+        view.note(f"{driver.state.remaining} trials to run, {actors} at a time")
+        with view.showing():
+            _tune(driver, view, gpus)
+
+
+def _pools(ray: Any, blocks: list[Any], folders: StudyFolders, gpus: float, console: Console) -> None:
+    """Make missing synthetic pools with a progress line, and keep a few images of the first evaluation block for the report."""
+    from trainables.data.seed_block import missing_pools
+
+    jobs = [(spec, seed) for spec, seed in blocks if missing_pools(spec, seed, folders.pools)]
+    if jobs:
+        done = 0
+        console.print(f"making synthetic images for {len(jobs)} seed blocks …", highlight=False)
+
+        def tick() -> None:
+            nonlocal done
+            done += 1
+            console.print(f"  {done}/{len(jobs)} seed blocks", highlight=False)
+
+        build_pools(ray, jobs, folders.pools, gpus=gpus, tick=tick)
+    save_sample(folders, *blocks[-1])
+
+
+def save_sample(folders: StudyFolders, spec: Any, seed: int) -> Path:
+    """Write `images.npz`: a few real and synthetic images of each class of one seed block, uint8 [K, n, H, W, C]."""
+    from trainables.data.seed_block import cut_block, make_pools
+
+    path = folders.study / "images.npz"
+    dataset, train, split, _ = cut_block(spec, seed)
+    pools = make_pools(spec, seed, folders.pools, device="cpu")
+    arrays = {"real": _by_class(train.at(split.unlabelled), dataset.num_classes)}
+    for name, pool in zip(spec.generators, pools, strict=False):
+        arrays[f"synthetic_{name}"] = _by_class(pool, dataset.num_classes)
+    with replacing(path) as temporary, temporary.open("wb") as handle:
+        np.savez(handle, classes=np.array(DATASETS[spec.dataset].classes), **arrays)
+    return path
+
+
+def _by_class(images: Any, classes: int) -> Any:
+    chosen = [images.images[images.labels == k][:IMAGES_PER_CLASS] for k in range(classes)]
+    n = min(map(len, chosen))
+    return np.stack([c[:n] for c in chosen]).transpose(0, 1, 3, 4, 2)
+
+
+def _tune(driver: StudyDriver, view: StudyView, gpus: float) -> None:
+    """One Tune experiment for all cells; its own folder is temporary, for the ledger is what counts."""
+    from ray import tune
+
+    from orchestrator.tune_adapters import RETRIES_OF_LOST_PROCESSES, StudyScheduler, StudySearcher
+    from trainables.trainable import AblationTrainable
+
+    study, folders = driver.state.plan.study, driver.folders
+    searcher = StudySearcher(driver, cache=folders.pools, cpus=study.resources.cpus, on_record=view.record)
+    with tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True) as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(AblationTrainable, {"cpu": study.resources.cpus, "gpu": gpus}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher, scheduler=StudyScheduler(driver), num_samples=-1, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(
+                name=study.study,
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=RETRIES_OF_LOST_PROCESSES),
+            ),
+        )
+        tuner.fit()
+    if searcher.fault is not None:
+        raise searcher.fault
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def manifest(plan: Plan, loaded: LoadedStudy) -> StudyManifest:
+    """What the report needs of the plan."""
+    study = plan.study
+    return StudyManifest(
+        study=study.study,
+        question=study.question,
+        reference=plan.arms[0].name,
+        arms=plan.arms,
+        conditions=tuple(c.info for c in plan.conditions),
+        cells=tuple(c.info for c in plan.cells),
+        tuning_trials=study.search.trials,
+        evaluation_seeds=study.seed_list,
+        steps=study.training.steps,
+        source=loaded.text,
+        settings=study.values(),
+        provenance={**run_provenance(), "overrides": list(loaded.overrides)},
+    )

@@ -1,0 +1,157 @@
+"""The Ray Tune trainable: one trial after another in one process, each as if it were alone there."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import traceback
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainables.data.datasets import DatasetDamaged, DatasetMissing
+from trainables.data.seed_block import SeedBlock, load_seed_block
+from trainables.specs import DataSpec, Phase, TrialSpec
+from trainables.training import CheckpointDamaged, Trainer, TrainingDiverged
+
+PAYLOAD = "ablate"
+"""Key of a result under which a list of one dict holds all that the driver reads."""
+CHECKPOINT_SECONDS = 1.0
+VERSIONED = ("torch", "torchvision", "ray", "optuna", "mlflow", "pyarrow", "numpy")
+_EXPECTED = (TrainingDiverged, DatasetMissing, DatasetDamaged)
+
+
+class AblationTrainable(tune.Trainable):  # type: ignore[misc]
+    """Runs the trial in `config["spec"]` (a TrialSpec as JSON) and goes on from its own checkpoint if there is one.
+
+    `config` also has `cache` and `checkpoints` (folders), and `cpus` (threads). Every result's payload carries
+    `rows`, the (step, metrics) pairs that are new since the last one, or all of them after a resume. A trial that raises ends with `failed` and
+    `traceback` in its payload: Tune's own retries are for processes that die.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take a trial; nothing is loaded before its first step, so that a failure there is the trial's."""
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take another trial in the same process. All that is kept is the cache of datasets and seed blocks."""
+        self.config = new_config
+        self._trainer: Trainer | None = None
+        self._sent = 0
+        self._started_at = datetime.now(UTC)
+        self._saved = time.monotonic()
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train to the next validation."""
+        try:
+            payload = self._report()
+        except Exception as problem:  # whatever a trial raises is that trial's result, and the study goes on
+            self._trainer = None
+            message = str(problem) if isinstance(problem, _EXPECTED) else f"{type(problem).__name__}: {problem}"
+            payload = {
+                **self._about(),
+                "rows": [],
+                "failed": " ".join(message.split())[:1000],
+                "traceback": traceback.format_exc(),
+                "done": True,
+            }
+        return {"done": payload.pop("done"), PAYLOAD: [payload]}  # in a list, which Tune does not flatten
+
+    def _report(self) -> dict[str, Any]:
+        if self._trainer is None:
+            self._trainer = self._open()
+        trainer = self._trainer
+        if not trainer.finished:
+            trainer.run_to_report()
+        if not trainer.finished and time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
+            trainer.save(self._checkpoint(trainer.spec))
+            self._saved = time.monotonic()
+        rows = trainer.rows[self._sent :]
+        self._sent = len(trainer.rows)
+        result = {
+            **self._about(),
+            "rows": rows,
+            "step": trainer.step,
+            "seconds": trainer.seconds,
+            "data": self._provenance,
+            "done": trainer.finished,
+        }
+        if trainer.finished:
+            self._trainer = None
+        return result
+
+    def _open(self) -> Trainer:
+        torch.set_num_threads(max(1, int(self.config["cpus"])))
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+        spec = TrialSpec.model_validate_json(self.config["spec"])
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        block = seed_block(spec.data, spec.seed, spec.phase, self.config["cache"], str(device))
+        self._provenance = block.provenance
+        trainer = Trainer(spec, block, device)
+        checkpoint = self._checkpoint(spec)
+        if checkpoint.exists():
+            try:
+                trainer.load(checkpoint)
+            except CheckpointDamaged:  # begin again: slower, and the same result
+                checkpoint.unlink(missing_ok=True)
+                trainer = Trainer(spec, block, device)
+        return trainer
+
+    def _checkpoint(self, spec: TrialSpec) -> Path:
+        return checkpoint_path(Path(self.config["checkpoints"]), spec.trial_id)
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "started_at": self._started_at.isoformat(),
+            "host": platform.node(),
+            "process": os.getpid(),
+            "device": device_name(),
+            "versions": versions(),
+        }
+
+    def cleanup(self) -> None:
+        """Let go of the trial."""
+        self._trainer = None
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """For Tune's own checkpoints (not used by studies, which keep their own)."""
+        if self._trainer is not None:
+            self._trainer.save(Path(checkpoint_dir) / "trial.pt")
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Go on from Tune's own checkpoint."""
+        self._trainer = self._open()
+        self._trainer.load(Path(checkpoint) / "trial.pt")
+
+
+def checkpoint_path(folder: Path, trial_id: str) -> Path:
+    """Where a running trial's state is kept; gone once its record is written."""
+    return folder / f"{trial_id}.pt"
+
+
+@lru_cache(maxsize=8)
+def seed_block(spec: DataSpec, seed: int, phase: Phase, cache: str, device: str) -> SeedBlock:
+    """`load_seed_block`, kept for the next trials of this process. Blocks of the two phases are never shared."""
+    return load_seed_block(spec, seed, phase, Path(cache), device=device)
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}}
+
+
+@lru_cache(maxsize=1)
+def device_name() -> str:
+    """`cuda` with the card's name, or `cpu` with the architecture."""
+    if torch.cuda.is_available():
+        return f"cuda ({torch.cuda.get_device_name()})"
+    return f"cpu ({platform.machine()})"
