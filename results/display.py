@@ -1,0 +1,164 @@
+"""How numbers are written, the same in every format: two decimals, true minus signs, a dash for what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from results.statistics import ALPHA, Interval
+from results.tables import MARKS, ConditionTable, Mark, Row
+
+NOTHING = "–"
+MARK_SIGNS: Mapping[Mark, str] = {"incomplete": "†", "unequal budget": "‡", "underpowered": "§"}
+
+
+def number(value: float, decimals: int = 2) -> str:
+    """`12.30`, with a true minus sign, and never a negative zero."""
+    text = f"{value:.{decimals}f}"
+    if not text.strip("-0."):
+        text = text.lstrip("-")
+    return text.replace("-", "−")
+
+
+def signed(value: float, decimals: int = 2) -> str:
+    """`+1.20`, `−0.31`, `0.00`."""
+    text = number(value, decimals)
+    return text if text.startswith("−") or not text.strip("0.") else f"+{text}"
+
+
+def interval(bounds: Interval | None, *, sign: bool = False) -> str:
+    """`[11.20, 13.40]`; empty where there is none."""
+    if bounds is None:
+        return ""
+    write = signed if sign else number
+    return f"[{write(bounds.low)}, {write(bounds.high)}]"
+
+
+def p_value(p: float | None) -> str:
+    """Three decimals, `<0.001` below, a dash for None."""
+    if p is None:
+        return NOTHING
+    if p < 0.001:
+        return "<0.001"
+    return f"{p:.3f}" if p < 1 else "1"
+
+
+def exact_p(p: float) -> str:
+    """A p that is a power of two times a count, without padding: `0.25`, `0.031`."""
+    return f"{p:.2g}" if p >= 0.001 else p_value(p)
+
+
+def duration(seconds: float) -> str:
+    """`12 s`, `3 min`, `1.4 h`, `2.1 d`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} d"
+
+
+def count(value: int) -> str:
+    """`12,300`."""
+    return f"{value:,}"
+
+
+def setting(value: Any) -> str:
+    """A hyperparameter: four significant digits for a float, a dash for what an arm does not have."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DisplayRow:
+    """A table row as text, for renderers to escape and lay out."""
+
+    title: str
+    meaning: str
+    reference: bool
+    baseline: bool
+    significant: bool
+    seeds: str
+    error: str
+    error_interval: str
+    difference: str
+    difference_interval: str
+    p: str
+    p_holm: str
+    effect: str
+    tuning: str
+    evaluation_failed: str
+    steps: str
+    time: str
+    incomplete: str
+    unequal: str
+    underpowered: str
+
+    @property
+    def marks(self) -> str:
+        """All signs of this row."""
+        return self.incomplete + self.unequal + self.underpowered
+
+
+def display_rows(table: ConditionTable) -> list[DisplayRow]:
+    """The rows of a table as text."""
+    return [_display(row, is_reference=row.arm == table.reference) for row in table.rows]
+
+
+def _display(row: Row, *, is_reference: bool) -> DisplayRow:
+    error, difference = row.test_error, row.difference
+    effect = difference.effect_size if difference else None
+    return DisplayRow(
+        title=row.title,
+        meaning=row.meaning,
+        reference=is_reference,
+        baseline=row.role == "baseline",
+        significant=row.significant,
+        seeds=f"{row.seeds_completed}/{row.seeds_planned}",
+        error=number(error.mean) if error else NOTHING,
+        error_interval=interval(error.interval) if error else "",
+        difference="reference" if is_reference else signed(difference.mean) if difference else NOTHING,
+        difference_interval=interval(difference.interval, sign=True) if difference else "",
+        p="" if is_reference else p_value(difference.p if difference else None),
+        p_holm="" if is_reference else p_value(row.p_holm),
+        effect="" if is_reference else NOTHING if effect is None else signed(effect),
+        tuning=f"{row.tuning.completed}/{row.tuning.pruned}/{row.tuning.failed}",
+        evaluation_failed=str(row.evaluation_failed),
+        steps=count(row.steps),
+        time=duration(row.seconds),
+        **{key: MARK_SIGNS[mark] if mark in row.marks else "" for key, mark in _SIGN_FIELDS.items()},
+    )
+
+
+_SIGN_FIELDS: Mapping[str, Mark] = {
+    "incomplete": "incomplete",
+    "unequal": "unequal budget",
+    "underpowered": "underpowered",
+}
+
+
+def footnotes(table: ConditionTable) -> list[str]:
+    """What the columns mean, in the order of the columns."""
+    base = table.reference_title
+    return [
+        "Test error: percent of misclassified test images, mean over seeds with Student's t 95% interval. "
+        "Test data is read once, at the last step, with the configuration already frozen.",
+        f"Difference: this arm minus {base} in percentage points, in pairs over seeds that both completed. "
+        "Positive: this arm errs more (what was removed helps). The 95% interval is a BCa bootstrap; it is "
+        "not corrected for the number of comparisons, and with few seeds it is too narrow (for normal differences it "
+        "covers about 85% with 6 seeds, 91% with 9).",
+        "p: exact two-sided sign-flip permutation test over seeds. Holm p: corrected over the "
+        f"{table.comparisons} comparisons of this table; at or below {ALPHA} it is called significant.",
+        "d: standardised paired difference (Cohen's d with Hedges' small-sample correction).",
+        "Tuning: search trials completed/stopped early/failed; an arm with nothing to search has one. Failed: evaluation trials that failed. "
+        "Steps and time: training spent on tuning and evaluation together.",
+    ]
+
+
+def mark_notes(rows: Sequence[DisplayRow]) -> list[tuple[str, str]]:
+    """(sign, meaning) of the marks that occur in these rows."""
+    used = {sign for row in rows for sign in row.marks}
+    return [(sign, MARKS[mark]) for mark, sign in MARK_SIGNS.items() if sign in used]

@@ -1,0 +1,226 @@
+"""What the figures show, as data: computed and tested here, drawn in `results.plots`."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.records import TrialRecord
+from results.statistics import Interval, mean_interval
+from results.tables import CellRecords, ConditionTable
+
+PSEUDO_LABEL_METRICS: Mapping[str, str] = {
+    "pseudo_label_accuracy_real": "accuracy, real images",
+    "pseudo_label_accuracy_synthetic": "accuracy, synthetic images",
+    "coverage_real": "coverage, real images",
+    "coverage_synthetic": "coverage, synthetic images",
+}
+DETECTOR_METRICS: Mapping[str, str] = {
+    "detector_auroc": "AUROC",
+    "detector_precision": "precision",
+    "detector_recall": "recall",
+}
+PICTURES_NAME = "images.npz"
+MAX_PICTURE_ROWS = 20
+MAX_PICTURES_PER_CLASS = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Effect:
+    """One arm's difference to the reference, in percentage points; positive means that this arm errs more."""
+
+    arm: str
+    title: str
+    mean: float
+    interval: Interval | None
+    by_seed: tuple[tuple[int, float], ...]
+    significant: bool
+    baseline: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Effects:
+    """Differences of all arms that have a pair with the reference, in table order."""
+
+    reference: str
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A mean over seeds with its 95% interval, at the steps that every seed reported. Arrays are [steps]."""
+
+    label: str
+    metric: str
+    seeds: int
+    steps: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Panel:
+    """One of many small pictures with the same axes."""
+
+    arm: str
+    title: str
+    lines: tuple[Line, ...]
+    backdrop: tuple[Line, ...] = ()
+    """Drawn in grey behind the lines, to compare with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureSource:
+    """Images of one origin, uint8 [classes, images, height, width, channels]."""
+
+    title: str
+    images: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureGrid:
+    """Real and synthetic images by class."""
+
+    classes: tuple[str, ...]
+    sources: tuple[PictureSource, ...]
+    """Real images first."""
+
+
+class PicturesDamaged(Exception):
+    """A file of pictures that cannot be shown; the message names it and the rule that it breaks."""
+
+
+def effects(table: ConditionTable) -> Effects:
+    """Paired differences of the test error, with their 95% intervals and every seed's difference."""
+    return Effects(
+        reference=table.reference_title,
+        effects=tuple(
+            Effect(
+                arm=row.arm,
+                title=row.title,
+                mean=row.difference.mean,
+                interval=row.difference.interval,
+                by_seed=row.differences,
+                significant=row.significant,
+                baseline=row.role == "baseline",
+            )
+            for row in table.compared
+            if row.difference
+        ),
+    )
+
+
+def line(records: Sequence[TrialRecord], metric: str, label: str) -> Line | None:
+    """Mean and t interval of a curve over the records that have it; None where they share no step."""
+    curves = [{int(s): float(v) for s, v in r.curves[metric]} for r in records if r.curves.get(metric)]
+    steps = sorted(set.intersection(*map(set, curves))) if curves else []
+    if not steps:
+        return None
+    points = [mean_interval([curve[s] for curve in curves]) for s in steps]
+    bands = [p.interval or Interval(low=p.mean, high=p.mean) for p in points]
+    return Line(
+        label=label,
+        metric=metric,
+        seeds=len(curves),
+        steps=np.array(steps, dtype=np.int64),
+        mean=np.array([p.mean for p in points]),
+        low=np.array([b.low for b in bands]),
+        high=np.array([b.high for b in bands]),
+    )
+
+
+def learning_curves(table: ConditionTable, cells: Mapping[tuple[str, str], CellRecords]) -> tuple[Panel, ...]:
+    """Validation error over the steps of evaluation trials, a panel per arm with the reference behind it."""
+    base = _metric_lines(table, cells, table.reference, {"val_error": table.reference_title})
+    panels = []
+    for row in table.rows:
+        lines = _metric_lines(table, cells, row.arm, {"val_error": row.title})
+        if lines:
+            backdrop = base if row.arm != table.reference else ()
+            panels.append(Panel(arm=row.arm, title=row.title, lines=lines, backdrop=backdrop))
+    return tuple(panels)
+
+
+def quality_curves(
+    table: ConditionTable, cells: Mapping[tuple[str, str], CellRecords], metrics: Mapping[str, str]
+) -> tuple[Panel, ...]:
+    """Diagnostics over the steps of evaluation trials, a panel per arm; arms without these metrics have none."""
+    panels = []
+    for row in table.rows:
+        lines = _metric_lines(table, cells, row.arm, metrics)
+        if lines:
+            panels.append(Panel(arm=row.arm, title=row.title, lines=lines))
+    return tuple(panels)
+
+
+def _metric_lines(
+    table: ConditionTable, cells: Mapping[tuple[str, str], CellRecords], arm: str, metrics: Mapping[str, str]
+) -> tuple[Line, ...]:
+    cell = cells.get((arm, table.condition))
+    records = cell.measured if cell else ()
+    found = (line(records, metric, label) for metric, label in metrics.items())
+    return tuple(one for one in found if one is not None)
+
+
+def load_pictures(study_dir: Path) -> PictureGrid | None:
+    """Read `images.npz`: `real`, `classes` and one `synthetic_<generator>` per generator; None where there is no file.
+
+    Raises:
+        PicturesDamaged: the file cannot be read, or an array has another layout than [classes, images, H, W, C] uint8.
+    """
+    path = study_dir / PICTURES_NAME
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
+        raise PicturesDamaged(f"{path.name}: cannot be read ({problem})") from problem
+    if "classes" not in arrays or arrays["classes"].ndim != 1:
+        raise PicturesDamaged(f"{path.name}: needs a list `classes`")
+    classes = tuple(str(c) for c in arrays["classes"])
+    generators = sorted(name for name in arrays if name.startswith("synthetic_"))
+    sources = []
+    for name in ["real", *generators]:
+        images = arrays.get(name)
+        if images is None:
+            continue
+        if (
+            images.ndim != 5
+            or images.dtype != np.uint8
+            or len(images) != len(classes)
+            or images.shape[-1] not in (1, 3)
+        ):
+            raise PicturesDamaged(
+                f"{path.name}: `{name}` is {images.dtype} {images.shape}, "
+                f"not uint8 [{len(classes)} classes, images, H, W, 1 or 3]"
+            )
+        title = "real" if name == "real" else f"synthetic: {name.removeprefix('synthetic_')}"
+        if images.size:
+            sources.append(PictureSource(title=title, images=images[:MAX_PICTURE_ROWS, :MAX_PICTURES_PER_CLASS]))
+    if not sources:
+        return None
+    return PictureGrid(classes=classes[:MAX_PICTURE_ROWS], sources=tuple(sources))
+
+
+def mosaic(images: NDArray[np.uint8], gap: int = 1, scale: int = 1) -> NDArray[np.uint8]:
+    """Tile [classes, images, H, W, C] into one RGB picture, a row per class, nearest neighbour, white gaps between.
+
+    Returns:
+        uint8 [classes · (H · scale + gap) - gap, images · (W · scale + gap) - gap, 3].
+    """
+    rows, columns, height, width, _ = images.shape
+    tiles = np.repeat(np.repeat(images, scale, axis=2), scale, axis=3)
+    tiles = np.broadcast_to(tiles, (*tiles.shape[:-1], 3))
+    tall, wide = height * scale + gap, width * scale + gap
+    canvas = np.full((rows * tall, columns * wide, 3), 255, dtype=np.uint8)
+    for r in range(rows):
+        for c in range(columns):
+            canvas[r * tall : r * tall + height * scale, c * wide : c * wide + width * scale] = tiles[r, c]
+    return canvas[:-gap, :-gap] if gap else canvas

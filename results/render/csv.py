@@ -1,0 +1,82 @@
+"""The main table as CSV in full precision, for a spreadsheet or a notebook. The column that is timing comes last."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from results.statistics import Interval
+from results.tables import ConditionTable, MainTable, Row
+
+COLUMNS = (
+    "condition",
+    "arm",
+    "title",
+    "meaning",
+    "seeds_completed",
+    "seeds_planned",
+    "test_error",
+    "test_error_low",
+    "test_error_high",
+    "pairs",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p",
+    "p_holm",
+    "effect_size",
+    "tuning_completed",
+    "tuning_pruned",
+    "tuning_failed",
+    "evaluation_failed",
+    "steps",
+    "marks",
+    "seconds",
+)
+
+
+def render_csv(table: MainTable) -> str:
+    """All conditions below each other, one row per arm; an empty field where a value does not exist."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for condition in table.conditions:
+        writer.writerows(_fields(condition, row) for row in condition.rows)
+    return buffer.getvalue()
+
+
+def _fields(table: ConditionTable, row: Row) -> list[Any]:
+    error, difference = row.test_error, row.difference
+    return [
+        _text(table.condition),
+        _text(row.arm),
+        _text(row.title),
+        _text(row.meaning),
+        row.seeds_completed,
+        row.seeds_planned,
+        error.mean if error else None,
+        *_bounds(error.interval if error else None),
+        difference.n if difference else None,
+        difference.mean if difference else None,
+        *_bounds(difference.interval if difference else None),
+        difference.p if difference else None,
+        row.p_holm,
+        difference.effect_size if difference else None,
+        row.tuning.completed,
+        row.tuning.pruned,
+        row.tuning.failed,
+        row.evaluation_failed,
+        row.steps,
+        "; ".join(row.marks),
+        row.seconds,
+    ]
+
+
+def _bounds(interval: Interval | None) -> tuple[float | None, float | None]:
+    return (interval.low, interval.high) if interval else (None, None)
+
+
+def _text(text: str) -> str:
+    """Text that a spreadsheet does not run as a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -1,0 +1,181 @@
+"""The report as one HTML page that needs nothing else: no network, no script, figures inside. Everything is escaped."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from results.display import NOTHING, count, display_rows, duration, footnotes, mark_notes, number, setting
+from results.manifest import StudyManifest
+from results.records import TrialRecord
+from results.tables import ConditionTable, MainTable
+from results.verdict import verdict
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+MAX_FAILURES_SHOWN = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PageFigure:
+    """A drawn figure and the words that go with it."""
+
+    name: str
+    """File name without extension, and the anchor in the page."""
+    svg: bytes
+    title: str
+    caption: str
+    alt: str
+    """What the figure says, for those who do not see it."""
+
+    @property
+    def uri(self) -> str:
+        """The picture as a data URI."""
+        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg).decode('ascii')}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A trial that failed, as the page lists it."""
+
+    arm: str
+    condition: str
+    trial: str
+    message: str
+    log: str
+
+
+def render_html(
+    table: MainTable,
+    manifest: StudyManifest,
+    records: Sequence[TrialRecord],
+    figures: Sequence[PageFigure],
+    notes: Sequence[str] = (),
+) -> str:
+    """Render the page.
+
+    Args:
+        table: the study's main table.
+        manifest: the question, the study file and its provenance.
+        records: the trials that the table counts; failures, dates and hosts are taken from them.
+        figures: in the order of the page.
+        notes: what could not be shown, and why.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = _breakable
+    failures = list_failures(manifest, records)
+    return environment.get_template("report.html.j2").render(
+        table=table,
+        manifest=manifest,
+        sentences=verdict(table),
+        conditions=[
+            {
+                "table": c,
+                "rows": display_rows(c),
+                "footnotes": [note.split(": ", 1) for note in footnotes(c)],
+                "marks": mark_notes(display_rows(c)),
+            }
+            for c in table.conditions
+        ],
+        figures=figures,
+        notes=notes,
+        configurations=[_configurations(c) for c in table.conditions],
+        failures=failures[:MAX_FAILURES_SHOWN],
+        failures_left_out=max(0, len(failures) - MAX_FAILURES_SHOWN),
+        facts=_facts(table, manifest, records),
+        settings=flatten(manifest.settings),
+        provenance=flatten(manifest.provenance),
+        many=len(table.conditions) > 1,
+    )
+
+
+def list_failures(manifest: StudyManifest, records: Sequence[TrialRecord]) -> list[Failure]:
+    """Every failed trial, in table order."""
+    titles = {arm.name: arm.title for arm in manifest.arms}
+    places = {arm.name: place for place, arm in enumerate(manifest.arms)}
+    failed = sorted(
+        (r for r in records if r.status == "failed"),
+        key=lambda r: (r.condition, places.get(r.arm, len(places)), r.phase == "evaluate", r.number),
+    )
+    return [
+        Failure(
+            arm=titles.get(r.arm, r.arm),
+            condition=r.condition,
+            trial=f"tuning {r.number}" if r.phase == "tune" else f"evaluation, seed {r.seed}",
+            message=r.error or "no message",
+            log=r.log or NOTHING,
+        )
+        for r in failed
+    ]
+
+
+def flatten(value: Any, name: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (dotted name, text) pairs; a list of plain values stays on one line."""
+    if isinstance(value, Mapping) and value:
+        return [pair for key, inner in value.items() for pair in flatten(inner, f"{name}.{key}" if name else str(key))]
+    if isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+        return [pair for i, inner in enumerate(value) for pair in flatten(inner, f"{name}[{i}]")]
+    if isinstance(value, list | tuple):
+        return [(name, ", ".join(_plain(v) for v in value) or NOTHING)]
+    return [(name, _plain(value))] if name else []
+
+
+def _plain(value: Any) -> str:
+    if value is None or value == {}:
+        return NOTHING
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _configurations(table: ConditionTable) -> dict[str, Any]:
+    """The best configuration of each arm: a column per searched name, in the order in which names first occur."""
+    tuned = [row for row in table.rows if row.best]
+    names = list(dict.fromkeys(name for row in tuned if row.best for name in row.best.suggested))
+    rows = [
+        {
+            "title": row.title,
+            "number": row.best.number,
+            "val_error": number(row.best.val_error),
+            "values": [setting(row.best.suggested.get(name)) for name in names],
+        }
+        for row in tuned
+        if row.best
+    ]
+    return {"title": table.title, "names": names, "rows": rows}
+
+
+def _facts(table: MainTable, manifest: StudyManifest, records: Sequence[TrialRecord]) -> list[tuple[str, str]]:
+    rows = [row for c in table.conditions for row in c.rows]
+    newest = max((r.started_at for r in records), default=None)
+    return [
+        ("Trials counted", count(len(records))),
+        ("Tuning trials per arm", count(manifest.tuning_trials)),
+        ("Evaluation seeds", ", ".join(map(str, manifest.evaluation_seeds)) or NOTHING),
+        ("Steps per full trial", count(manifest.steps)),
+        ("Training", f"{count(sum(r.steps for r in rows))} steps, {duration(sum(r.seconds for r in rows))}"),
+        ("Hosts", ", ".join(sorted({f"{r.host or 'unnamed'} ({r.device})" for r in records})) or NOTHING),
+        ("Newest trial started", _moment(newest) if newest else NOTHING),
+    ]
+
+
+def _moment(value: datetime) -> str:
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _breakable(text: str) -> Markup:
+    """A long name that may break after an underscore, a dot or a slash."""
+    return Markup("").join(Markup("{}<wbr>").format(c) if c in "_./" else escape(c) for c in text)

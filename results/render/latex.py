@@ -1,0 +1,110 @@
+"""The main table as LaTeX with booktabs, for the paper."""
+
+from __future__ import annotations
+
+from results.display import DisplayRow, display_rows, mark_notes
+from results.tables import ConditionTable, MainTable
+
+_GREEK = {
+    "α": "alpha",
+    "β": "beta",
+    "γ": "gamma",
+    "δ": "delta",
+    "ε": "epsilon",
+    "η": "eta",
+    "θ": "theta",
+    "κ": "kappa",
+    "λ": "lambda",
+    "μ": "mu",
+    "ν": "nu",
+    "π": "pi",
+    "ρ": "rho",
+    "σ": "sigma",
+    "τ": "tau",
+    "φ": "phi",
+    "ω": "omega",
+}
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "[": "{[}",
+    "]": "{]}",
+    "–": "--",
+    "—": "---",
+    "−": r"\ensuremath{-}",
+    "×": r"\ensuremath{\times}",
+    "≤": r"\ensuremath{\leq}",
+    "≥": r"\ensuremath{\geq}",
+    "†": r"\textsuperscript{\dag}",
+    "‡": r"\textsuperscript{\ddag}",
+    "§": r"\textsuperscript{\S}",
+    **{letter: rf"\ensuremath{{\{name}}}" for letter, name in _GREEK.items()},
+}
+
+
+def render_latex(table: MainTable) -> str:
+    r"""One `table` environment per condition; needs `\usepackage[T1]{fontenc}` and `\usepackage{booktabs}`."""
+    head = "% Written by `ablate report`. Needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs}.\n"
+    return head + "\n".join(_table(table, condition) for condition in table.conditions)
+
+
+def escape(text: str) -> str:
+    """Text on one line that LaTeX sets as it is; control characters are dropped."""
+    flat = " ".join(text.split())
+    return "".join(_ESCAPES.get(c, c) for c in flat if c.isprintable())
+
+
+def _table(study: MainTable, table: ConditionTable) -> str:
+    rows = display_rows(table)
+    label = "".join(c if c.isalnum() and c.isascii() else "-" for c in f"{study.study}-{table.condition}")
+    marks = "".join(f" {escape(sign)}{escape(meaning)}." for sign, meaning in mark_notes(rows))
+    caption = (
+        f"{escape(study.question)} {escape(table.title)}. Test error in percent with Student's t 95\\% interval; "
+        f"paired difference to {escape(table.reference_title)} in percentage points (positive: this arm errs more) "
+        "with BCa bootstrap 95\\% interval, not corrected for several comparisons; exact two-sided sign-flip "
+        f"permutation test, Holm-corrected over {table.comparisons} comparisons.{marks}"
+    )
+    body = "\n".join(f"  {_cells(row)} \\\\" for row in rows)
+    return rf"""\begin{{table}}
+  \centering\small
+  \caption{{{caption}}}
+  \label{{tab:{label}}}
+  \begin{{tabular}}{{@{{}}lrr@{{~}}lr@{{~}}lrrr@{{}}}}
+  \toprule
+  Arm & Seeds & \multicolumn{{2}}{{c}}{{Test error, \%}} & \multicolumn{{2}}{{c}}{{Difference, points}}
+   & $p$ & Holm $p$ & $d$ \\
+  \midrule
+{body}
+  \bottomrule
+  \end{{tabular}}
+\end{{table}}
+"""
+
+
+def _cells(row: DisplayRow) -> str:
+    corrected = escape(row.p_holm + row.underpowered)
+    return " & ".join(
+        [
+            escape(row.title),
+            escape(row.seeds + row.incomplete + row.unequal),
+            escape(row.error),
+            escape(row.error_interval),
+            escape(row.difference),
+            escape(row.difference_interval),
+            escape(row.p),
+            rf"\textbf{{{corrected}}}" if row.significant else corrected,
+            escape(row.effect),
+        ]
+    )

@@ -1,0 +1,54 @@
+"""The main table for the terminal, as rich tables."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from results.display import display_rows, mark_notes
+from results.tables import ConditionTable, MainTable
+
+
+def render_terminal(table: MainTable) -> list[Table]:
+    """One table per condition; fits 120 columns, and folds the arms' names where there is less room."""
+    return [_table(condition) for condition in table.conditions]
+
+
+def _table(table: ConditionTable) -> Table:
+    rows = display_rows(table)
+    notes = [f"difference: arm minus {table.reference_title}, percentage points; + errs more"]
+    notes += [f"{sign} {meaning}" for sign, meaning in mark_notes(rows)]
+    view = Table(
+        box=SIMPLE_HEAD,
+        title=Text(table.title),
+        title_justify="left",
+        caption=Text("\n".join(notes)),
+        caption_justify="left",
+        pad_edge=False,
+        padding=(0, 1),
+    )
+    view.add_column("arm", overflow="fold", min_width=10)
+    view.add_column("seeds", justify="right", no_wrap=True)
+    view.add_column("test error, %", justify="right")
+    view.add_column("difference", justify="right")
+    view.add_column("p", justify="right", no_wrap=True)
+    view.add_column("Holm p", justify="right", no_wrap=True)
+    view.add_column("tuning", justify="right", no_wrap=True)
+    for row in rows:
+        style = "bold" if row.reference or row.significant else ""
+        view.add_row(
+            Text(row.title, style=style),
+            Text(row.seeds + row.incomplete),
+            _with_interval(row.error, row.error_interval),
+            _with_interval(row.difference, row.difference_interval, style),
+            Text(row.p),
+            Text(row.p_holm + row.underpowered, style=style),
+            Text(row.tuning + row.unequal),
+        )
+    return view
+
+
+def _with_interval(value: str, interval: str, style: str = "") -> Text:
+    """A number and its interval, which stays on one line where there is no room for both."""
+    return Text(f"{value} {interval}".strip().replace(", ", ",\u00a0"), style=style)

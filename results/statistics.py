@@ -1,0 +1,266 @@
+"""Comparing arms in pairs over seed blocks: pure functions of numbers, deterministic to the last bit.
+
+Everything here is exact where that is affordable (all sign flips, all bootstrap resamples) and Monte Carlo with a fixed
+seed beyond. No result depends on the order of the pairs, and swapping the arms mirrors every result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations_with_replacement
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+ALPHA = 0.05
+"""Level of every test here; intervals cover 1 - ALPHA."""
+
+EXACT_SIGN_FLIPS_UP_TO = 18
+"""Pairs for which all 2^n sign flips are counted."""
+SIGN_FLIP_DRAWS = 99_999
+EXACT_BOOTSTRAP_UP_TO = 10
+"""Pairs for which all n^n resamples are weighed (92,378 distinct ones at n = 10)."""
+BOOTSTRAP_DRAWS = 99_999
+
+_SEED = 20_240_611
+_RELATIVE_TOLERANCE = 1e-9
+"""Two statistics closer than this share of the largest measurement are a tie, not a rounding error's winner."""
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """A closed interval with `low <= high`."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeanInterval:
+    """A mean over seeds and its 95% interval; the interval is None for a single value."""
+
+    n: int
+    mean: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedDifference:
+    """How far arm `a` lies above arm `b`, in the unit of the measurements."""
+
+    n: int
+    mean: float
+    interval: Interval | None
+    """95% BCa bootstrap interval; None for a single pair, of zero width where all differences are equal."""
+    p: float
+    """Two-sided p of the sign-flip permutation test, not corrected."""
+    effect_size: float | None
+    """Cohen's d_z with Hedges' correction; None below three pairs and where the differences do not vary."""
+
+
+def mean_interval(values: Sequence[float]) -> MeanInterval:
+    """Mean and Student's t 95% interval: mean ± t(0.975, n-1) · s / √n (Student 1908).
+
+    Raises:
+        ValueError: `values` is empty or holds a value that is not finite.
+    """
+    x = _checked(values, "values")
+    n = len(x)
+    mean = math.fsum(x) / n
+    if n == 1:
+        return MeanInterval(n=n, mean=mean, interval=None)
+    from scipy.special import stdtrit  # here, because most of this module's users never need scipy
+
+    half = float(stdtrit(n - 1, 1 - ALPHA / 2)) * float(x.std(ddof=1)) / math.sqrt(n)
+    return MeanInterval(n=n, mean=mean, interval=Interval(low=mean - half, high=mean + half))
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float]) -> PairedDifference:
+    """Compare two arms measured on the same seeds: `a[i]` and `b[i]` belong to one seed block.
+
+    Raises:
+        ValueError: the lengths differ, there is no pair, or a value is not finite.
+    """
+    x, y = _checked(a, "a"), _checked(b, "b")
+    if len(x) != len(y):
+        raise ValueError(f"a, b: {len(x)} and {len(y)} values; pairs need one of each per seed")
+    tolerance = _RELATIVE_TOLERANCE * float(max(np.abs(x).max(), np.abs(y).max()))
+    differences = x - y
+    mean = math.fsum(differences) / len(differences)
+    return PairedDifference(
+        n=len(differences),
+        mean=mean,
+        interval=_bca(differences, mean, tolerance),
+        p=_sign_flip(differences, tolerance),
+        effect_size=_effect_size(differences, mean, tolerance),
+    )
+
+
+def sign_flip_p(differences: Sequence[float]) -> float:
+    """Two-sided sign-flip permutation p of paired differences (Fisher 1935, section 21; Pitman 1937).
+
+    The share of the 2^n sign assignments whose |sum| reaches the observed one, the observed one included. Beyond
+    `EXACT_SIGN_FLIPS_UP_TO` pairs (b + 1) / (m + 1) over m random assignments (Phipson & Smyth 2010, equation 2).
+    """
+    d = _checked(differences, "differences")
+    return _sign_flip(d, _RELATIVE_TOLERANCE * float(np.abs(d).max()))
+
+
+def bca_interval(differences: Sequence[float]) -> Interval | None:
+    """95% bootstrap interval of the mean, bias-corrected and accelerated (Efron 1987; Efron & Tibshirani 1993, 14.3).
+
+    Up to `EXACT_BOOTSTRAP_UP_TO` values the bootstrap distribution is the ideal one: every multiset of resampled values
+    with its multinomial weight (Fisher & Hall 1991), so that no random number enters. None for a single value.
+    """
+    d = _checked(differences, "differences")
+    return _bca(d, math.fsum(d) / len(d), _RELATIVE_TOLERANCE * float(np.abs(d).max()))
+
+
+def holm(p_values: Sequence[float], comparisons: int | None = None) -> tuple[float, ...]:
+    """Holm's step-down correction (Holm 1979), in the order given, capped at 1.
+
+    Args:
+        p_values: raw p-values.
+        comparisons: how many comparisons the family has; more than `len(p_values)` where some are still to come, which
+            then count as p = 1. A corrected p so never gets worse because another arm was finished.
+    """
+    m = len(p_values) if comparisons is None else comparisons
+    if m < len(p_values):
+        raise ValueError(f"comparisons: {m} is fewer than the {len(p_values)} p-values given")
+    if not all(0 <= p <= 1 for p in p_values):
+        raise ValueError("p_values: each must lie between 0 and 1")
+    corrected = [0.0] * len(p_values)
+    running = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        running = max(running, min(1.0, (m - rank) * p_values[index]))
+        corrected[index] = running
+    return tuple(corrected)
+
+
+def smallest_sign_flip_p(n: int) -> float:
+    """The smallest two-sided p that a sign-flip test of n pairs can reach: min(1, 2 / 2^n)."""
+    return min(1.0, 2.0 ** (1 - n))
+
+
+def seeds_needed(alpha: float = ALPHA, comparisons: int = 1) -> int:
+    """The smallest number of paired seeds with which one difference can be significant after Holm correction.
+
+    The smallest n with comparisons · 2 / 2^n <= alpha. Raises ValueError for an alpha outside (0, 1] or no comparison.
+    """
+    if not 0 < alpha <= 1:
+        raise ValueError(f"alpha: {alpha} is not in (0, 1]")
+    if comparisons < 1:
+        raise ValueError(f"comparisons: {comparisons}; there must be at least one")
+    n = 1
+    while smallest_sign_flip_p(n) * comparisons > alpha:
+        n += 1
+    return n
+
+
+def _checked(values: Sequence[float], name: str) -> Array:
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or not len(x):
+        raise ValueError(f"{name}: needs at least one value in one dimension")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{name}: holds a value that is not finite")
+    return x
+
+
+def _sign_flip(differences: Array, tolerance: float) -> float:
+    n = len(differences)
+    threshold = abs(math.fsum(differences)) - n * tolerance
+    # |sum| over all flips depends on magnitudes alone; sorted, they give the same sums whatever the pairs' order.
+    magnitudes = np.sort(np.abs(differences))
+    if n <= EXACT_SIGN_FLIPS_UP_TO:
+        sums = magnitudes[:1]  # the first sign is fixed: the other half mirrors this one
+        for magnitude in magnitudes[1:]:
+            sums = np.concatenate([sums + magnitude, sums - magnitude])
+        return int(np.count_nonzero(np.abs(sums) >= threshold)) / len(sums)
+    random = np.random.default_rng(_SEED)
+    hits, left = 0, SIGN_FLIP_DRAWS
+    while left:
+        draws = min(left, 10_000)
+        signs = random.integers(0, 2, size=(draws, n), dtype=np.int8).astype(np.float64) * 2 - 1
+        hits += int(np.count_nonzero(np.abs(signs @ magnitudes) >= threshold))
+        left -= draws
+    return (hits + 1) / (SIGN_FLIP_DRAWS + 1)
+
+
+def _effect_size(differences: Array, mean: float, tolerance: float) -> float | None:
+    """d_z = mean / s (Cohen 1988, 2.3.5) times J(n-1), the exact small-sample factor of Hedges (1981), equation 6e."""
+    n = len(differences)
+    if n < 3 or _constant(differences, tolerance):
+        return None
+    freedom = n - 1
+    log_j = math.lgamma(freedom / 2) - math.lgamma((freedom - 1) / 2) - 0.5 * math.log(freedom / 2)
+    return mean / float(differences.std(ddof=1)) * math.exp(log_j)
+
+
+def _bca(differences: Array, mean: float, tolerance: float) -> Interval | None:
+    if len(differences) == 1:
+        return None
+    if _constant(differences, tolerance):
+        return Interval(low=mean, high=mean)
+    ordered, mirrored = np.sort(differences), np.sort(-differences)
+    if tuple(mirrored) > tuple(ordered):  # one canonical orientation, so that swapping the arms mirrors the interval
+        low, high = _bca_of_sorted(mirrored, tolerance)
+        return Interval(low=-high, high=-low)
+    low, high = _bca_of_sorted(ordered, tolerance)
+    return Interval(low=low, high=high)
+
+
+def _bca_of_sorted(values: Array, tolerance: float) -> tuple[float, float]:
+    n = len(values)
+    if n <= EXACT_BOOTSTRAP_UP_TO:
+        picks, weights = _resamples(n)
+        means = values[picks].mean(axis=1)
+    else:
+        means = _random_resample_means(values)
+        weights = np.full(len(means), 1 / len(means))
+    order = np.argsort(means, kind="stable")
+    means, cumulative = means[order], np.cumsum(weights[order])
+    mean = math.fsum(values) / n
+    tolerance = min(tolerance, float(values[-1] - values[0]) / (4 * n))  # so that some resample lies on either side
+    below = cumulative[np.searchsorted(means, mean - tolerance, "left") - 1]
+    at_most = cumulative[np.searchsorted(means, mean + tolerance, "right") - 1]
+    bias = _NORMAL.inv_cdf(float(below + at_most) / 2)  # z0; an atom at the observed mean counts half
+    centred = values - mean
+    acceleration = float((centred**3).sum()) / (6 * float((centred**2).sum()) ** 1.5)
+
+    def quantile(level: float) -> float:
+        z = bias + _NORMAL.inv_cdf(level)
+        adjusted = _NORMAL.cdf(bias + z / (1 - acceleration * z))
+        place = int(np.searchsorted(cumulative, adjusted - 1e-12, "left"))
+        return float(means[min(place, len(means) - 1)])
+
+    return quantile(ALPHA / 2), quantile(1 - ALPHA / 2)
+
+
+@lru_cache(maxsize=EXACT_BOOTSTRAP_UP_TO)
+def _resamples(n: int) -> tuple[NDArray[np.intp], Array]:
+    """Every multiset of n out of n values, as indices [multisets, n], and its probability [multisets]."""
+    picks = np.array(list(combinations_with_replacement(range(n), n)), dtype=np.intp)
+    counts = (picks[:, :, None] == np.arange(n)).sum(axis=1)
+    factorials = np.array([math.factorial(k) for k in range(n + 1)], dtype=np.float64)
+    return picks, factorials[n] / factorials[counts].prod(axis=1) / float(n) ** n
+
+
+def _random_resample_means(values: Array) -> Array:
+    random = np.random.default_rng(_SEED)
+    n = len(values)
+    blocks = [
+        values[random.integers(0, n, size=(min(10_000, BOOTSTRAP_DRAWS - done), n))].mean(axis=1)
+        for done in range(0, BOOTSTRAP_DRAWS, 10_000)
+    ]
+    return np.concatenate(blocks)
+
+
+def _constant(values: Array, tolerance: float) -> bool:
+    return float(values.max() - values.min()) <= tolerance

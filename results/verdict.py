@@ -1,0 +1,153 @@
+"""The answer in words: sentences computed from the table that say no more than the data does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from results.display import exact_p, number, p_value, signed
+from results.statistics import ALPHA, smallest_sign_flip_p
+from results.tables import ConditionTable, MainTable, Row
+
+
+def verdict(table: MainTable) -> list[str]:
+    """Plain sentences, most important first: what holds after correction, what does not, what cannot be told and why.
+
+    A large p is never called "no effect": it says that this many seeds do not tell the difference from noise.
+    """
+    if len(table.conditions) == 1:
+        return _condition(table.conditions[0])
+    return [f"{c.title}: {sentence}" for c in table.conditions for sentence in _condition(c)]
+
+
+def _condition(table: ConditionTable) -> list[str]:
+    reference = table.row(table.reference)
+    sentences = []
+    if reference is None or reference.test_error is None:
+        sentences.append(
+            f"There is no answer yet: {table.reference_title}, which every difference is taken to, "
+            "has no completed evaluation."
+        )
+    else:
+        sentences.append(_reference_error(reference))
+        sentences += _comparisons(table)
+    missing = _missing(table)
+    return [*sentences, missing] if missing else sentences
+
+
+def _reference_error(row: Row) -> str:
+    assert row.test_error is not None
+    interval = row.test_error.interval
+    spread = f" (95% interval {number(interval.low)} to {number(interval.high)})" if interval else ""
+    mean, n = row.test_error.mean, row.test_error.n
+    return f"{row.title} errs on {number(mean)}% of the test images{spread}, over {_seeds(n)}."
+
+
+def _comparisons(table: ConditionTable) -> list[str]:
+    base = table.reference_title
+    measured = [r for r in table.compared if r.difference]
+    if not measured:
+        return ["No other arm has a completed evaluation on the same seeds yet, so nothing can be compared."]
+    sentences = []
+    for row in sorted((r for r in measured if r.significant), key=lambda r: -abs(_mean(r))):
+        assert row.difference is not None
+        way = "more" if row.difference.mean > 0 else "less"
+        size = number(abs(row.difference.mean))
+        sentences.append(
+            f"{row.title} errs {way} than {base}, by {size} percentage points{_interval(row)}; "
+            f"significant after Holm correction (p = {p_value(row.p_holm)})."
+        )
+    cannot = _cannot(table)
+    if cannot:
+        sentences.append(cannot)
+    rest = [r for r in measured if not r.significant]
+    if rest:
+        ordered = sorted(rest, key=lambda r: -_mean(r))
+        listed = _join(f"{r.title} ({signed(_mean(r))})" for r in ordered)
+        seeds = {r.difference.n for r in rest if r.difference}
+        sentences.append(
+            f"After correction not distinguishable from noise with {_range(seeds)}, difference to {base} in percentage points: "
+            f"{listed}. This does not show that these differences are zero."
+        )
+        sentences += _same_direction(rest, base)
+    return sentences
+
+
+def _cannot(table: ConditionTable) -> str | None:
+    pairs = table.pairs
+    smallest = table.smallest_p_holm(pairs)
+    if smallest <= ALPHA:
+        return None
+    so_far = " so far" if pairs < table.seeds_planned else ""
+    enough = table.smallest_p_holm(table.seeds_planned) <= ALPHA
+    remedy = (
+        f"the {table.seeds_planned} planned seeds can"
+        if enough
+        else f"{_seeds(table.seeds_needed)} would be needed for that"
+    )
+    comparisons = table.comparisons
+    over = (
+        f"over {comparisons} comparisons at least {exact_p(smallest)}" if comparisons > 1 else "there is one comparison"
+    )
+    return (
+        f"With {pairs} paired {'seed' if pairs == 1 else 'seeds'}{so_far} no single difference can be significant "
+        f"at {ALPHA}{' after correction' if comparisons > 1 else ''}, whatever its size: the smallest possible p is "
+        f"{exact_p(smallest_sign_flip_p(pairs))}, {over}; {remedy}."
+    )
+
+
+def _same_direction(rows: Sequence[Row], base: str) -> list[str]:
+    """Arms that differ the same way in every seed: the most that few seeds can show, and less than significance."""
+    sentences = []
+    for way, sign in (("more", 1), ("less", -1)):
+        found = [r for r in rows if len(r.differences) > 2 and all(sign * d > 0 for _, d in r.differences)]
+        if found:
+            p = p_value(max(r.difference.p for r in found if r.difference))
+            verb = "errs" if len(found) == 1 else "err"
+            sentences.append(
+                f"In every seed {_join(r.title for r in found)} {verb} {way} than {base} "
+                f"(p = {p} before correction): worth more seeds, not yet a finding."
+            )
+    return sentences
+
+
+def _missing(table: ConditionTable) -> str | None:
+    lacking = [r for r in table.rows if r.seeds_completed < r.seeds_planned]
+    if not lacking:
+        return None
+    planned = sum(r.seeds_planned for r in table.rows)
+    missing = planned - sum(r.seeds_completed for r in table.rows)
+    failed = sum(r.evaluation_failed for r in table.rows)
+    because = f" ({failed} failed)" if failed else ""
+    where = "every arm" if len(lacking) == len(table.rows) else _join(r.title for r in lacking)
+    untuned = [r for r in table.rows if r.tuning.planned and r.best is None]
+    tuning = f" No tuning trial has completed yet in {_join(r.title for r in untuned)}." if untuned else ""
+    if len(untuned) == len(table.rows) and untuned:
+        tuning = " No tuning trial has completed yet in any arm."
+    return (
+        f"The study is not complete: {missing} of {planned} evaluation trials are missing{because}, in {where}.{tuning}"
+    )
+
+
+def _mean(row: Row) -> float:
+    return row.difference.mean if row.difference else 0.0
+
+
+def _interval(row: Row) -> str:
+    interval = row.difference.interval if row.difference else None
+    return f" (95% interval {signed(interval.low)} to {signed(interval.high)})" if interval else ""
+
+
+def _seeds(n: int) -> str:
+    return f"{n} seed" if n == 1 else f"{n} seeds"
+
+
+def _range(seeds: set[int]) -> str:
+    low, high = min(seeds), max(seeds)
+    return _seeds(low) if low == high else f"{low} to {high} seeds"
+
+
+def _join(items: Iterable[str]) -> str:
+    listed = list(items)
+    if len(listed) < 2:
+        return "".join(listed)
+    return f"{', '.join(listed[:-1])} and {listed[-1]}"
