@@ -1,4 +1,6 @@
-"""The ranges, by group. A study names groups; an arm searches the fields that its algorithm has and its components leave on."""
+"""The ranges, by group. A study names groups; an arm searches those fields that its algorithm has and its components
+leave on.
+"""
 
 from __future__ import annotations
 

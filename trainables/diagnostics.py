@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -32,8 +33,9 @@ class Diagnostics:
     def report(self) -> dict[str, float]:
         """Shares in 0..1 over the steps since the last report; a share of nothing is left out.
 
-        `coverage_*` is the share of images with a used pseudo-label, `pseudo_label_accuracy_*` the share of those that are right, for
-        the real and the synthetic part. `detector_precision` and `detector_recall` are those of the routing decision.
+        `coverage_*` is the share of images with a used pseudo-label, `pseudo_label_accuracy_*` the share of those that
+        are right, for the real and the synthetic part. `detector_precision` and `detector_recall` are those of the
+        routing decision.
         """
         steps, self._steps = list(self._steps), deque(maxlen=WINDOW_STEPS)
         loss_terms = _means([output.terms for _, output in steps])
@@ -66,7 +68,7 @@ def _put(result: dict[str, float], name: str, hits: Tensor, members: Tensor) -> 
         result[name] = int(hits.sum()) / total
 
 
-def _means(terms: list[dict[str, Tensor]] | list) -> dict[str, float]:  # type: ignore[type-arg]
+def _means(terms: list[Mapping[str, Tensor]]) -> dict[str, float]:
     names = terms[0].keys() if terms else ()
     return {name: float(torch.stack([t[name] for t in terms]).double().mean()) for name in names}
 
@@ -82,7 +84,7 @@ def area_under_roc(score: Tensor, positive: Tensor) -> float | None:
     n_negative = len(positive) - n_positive
     if not n_positive or not n_negative:
         return None
-    _, place, count = score.unique(sorted=True, return_inverse=True, return_counts=True)
+    _, place, count = torch.unique(score, sorted=True, return_inverse=True, return_counts=True)
     last = count.cumsum(0).double()
     rank = (last - (count - 1) / 2.0)[place]
     u = rank[positive].sum() - n_positive * (n_positive + 1) / 2

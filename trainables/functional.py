@@ -30,8 +30,8 @@ def pseudo_labels(classifier: ToLogits, weak: Tensor, threshold: float) -> tuple
 def selected_losses(classifier: ToLogits, images: Tensor, labels: Tensor, selected: Tensor) -> Tensor:
     """Cross-entropy [U] of the selected images, 0 elsewhere.
 
-    Only selected images go through the classifier. Our networks treat every image by itself (group normalisation), so this
-    equals the masked loss over all images and costs as much as the images that count.
+    Only selected images go through the classifier. Our networks treat every image by itself (group normalisation), so
+    this equals the masked loss over all images and costs as much as the images that count.
     """
     losses = images.new_zeros(len(images))
     chosen = selected.nonzero().squeeze(1)

@@ -1,7 +1,7 @@
 """Networks: the classifier's backbone and head, and RSMatch's detector.
 
-All normalisation is by group (Wu and He 2018), so an image's features do not depend on which others share its batch: images
-that a loss does not use need no pass, and real and synthetic images do not mix through batch statistics.
+All normalisation is by group (Wu and He 2018), so an image's features do not depend on which others share its batch:
+images that a loss does not use need no pass, and real and synthetic images do not mix through batch statistics.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ NetworkName = Literal["small-cnn"]
 
 
 class DataSpec(Configuration):
-    """One data condition. A seed block cuts the dataset into disjoint parts by these sizes (see `trainables.data.splits`)."""
+    """One data condition. A seed block cuts the dataset into disjoint parts of these sizes, see `data/splits.py`."""
 
     dataset: str = Field(description="A name from `ablate list datasets`")
     labels_per_class: int = Field(4, ge=1, le=100_000, description="Labelled images of each class, all real")
@@ -22,7 +22,10 @@ class DataSpec(Configuration):
         None, ge=1, le=100_000, description="Validation images of each class; as many as labelled ones unless given"
     )
     contamination: float = Field(
-        0.5, ge=0, le=0.95, description="Synthetic share of the unlabelled pool; real images stay, synthetic ones are added"
+        0.5,
+        ge=0,
+        le=0.95,
+        description="Synthetic share of the unlabelled pool; real images stay, synthetic ones are added",
     )
     generators: tuple[str, ...] = Field(
         ("vae", "flow"), description="Names from `ablate list generators`; each makes an equal share"
@@ -71,7 +74,7 @@ class TrialSpec(Configuration):
     search: str = ""
     """Hash of the search that suggested a tuning trial; empty for evaluation, which does not depend on it."""
     stop_above: tuple[tuple[int, float], ...] = ()
-    """Early stopping, fixed at the start: (step, validation error in percent); a trial above it at that step ends there."""
+    """Early stopping, fixed at the start: (step, validation error in percent); a trial above it then ends there."""
     fingerprint: str
     """Hash of the dataset's images and labels."""
     source: str

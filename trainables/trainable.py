@@ -30,9 +30,9 @@ _EXPECTED = (TrainingDiverged, DatasetMissing, DatasetDamaged)
 class AblationTrainable(tune.Trainable):  # type: ignore[misc]
     """Runs the trial in `config["spec"]` (a TrialSpec as JSON) and goes on from its own checkpoint if there is one.
 
-    `config` also has `cache` and `checkpoints` (folders), and `cpus` (threads). Every result's payload carries
-    `rows`, the (step, metrics) pairs that are new since the last one, or all of them after a resume. A trial that raises ends with `failed` and
-    `traceback` in its payload: Tune's own retries are for processes that die.
+    `config` also has `cache` and `checkpoints` (folders), and `cpus` (threads). Every result's payload carries `rows`,
+    the (step, metrics) pairs that are new since the last one, or all of them after a resume. A trial that raises ends
+    with `failed` and `traceback` in its payload: Tune's own retries are for processes that die.
     """
 
     def setup(self, config: dict[str, Any]) -> None:

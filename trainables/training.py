@@ -39,8 +39,8 @@ class CheckpointDamaged(Exception):
 class Trainer:
     """One trial in motion.
 
-    The state after step n is a function of the specification alone: batch order and views are drawn from streams that are
-    found by seed, name and step, so a checkpoint needs no random state.
+    The state after step n is a function of the specification alone: batch order and views are drawn from streams that
+    are found by seed, name and step, so a checkpoint needs no random state.
 
     Args:
         spec: The trial.
@@ -87,9 +87,8 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(spec.seed, "initial weights"))
             self.algorithm = kind(kind.Config(**spec.hyperparameters), off=spec.off, task=task)
-        self._averaged = AveragedModel(
-            self.algorithm.classifier, multi_avg_fn=get_ema_multi_avg_fn(training.average_decay), use_buffers=True
-        )
+        average = get_ema_multi_avg_fn(training.average_decay)  # type: ignore[no-untyped-call]
+        self._averaged = AveragedModel(self.algorithm.classifier, multi_avg_fn=average, use_buffers=True)
         self._optimiser = _optimiser(self.algorithm.modules, self.algorithm.config, training.momentum)
         self._labelled_order = BatchOrder(len(block.labelled), training.batch_size, spec.seed, "labelled")
         unlabelled_batch = training.batch_size * training.unlabelled_ratio

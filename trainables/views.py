@@ -1,7 +1,8 @@
 """Weak and strong views: batched augmentation with parameters of its own for every image.
 
-Images stay uint8 on the device; a view is drawn straight from the pool by one gather, then strong views are warped, shaded and
-cut out in float. torchvision's transforms draw one set of parameters for a whole batch, consistency training needs one an image.
+Images stay uint8 on the device; a view is drawn straight from the pool by one gather, then strong views are warped,
+shaded and cut out in float. torchvision's transforms draw one set of parameters for a whole batch, consistency training
+needs one an image.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ class Views:
         std: Likewise.
         flip: Whether mirrored images keep their class.
 
-    Weak views use flips and whole-pixel crops only (reflected border of an eighth of the side): interpolation would wipe out
-    the traces that RSMatch's detector looks for. Strong views add, each image with its own draw: rotation up to 30°, scale
-    0.8 to 1.2, shear up to 0.3, contrast 0.5 to 1.5, brightness ±0.3, and a grey square of half the side (Cutout, DeVries and
-    Taylor 2017).
+    Weak views use flips and whole-pixel crops only (reflected border of an eighth of the side): interpolation would
+    wipe out the traces that RSMatch's detector looks for. Strong views add, each image with its own draw: rotation up
+    to 30°, scale 0.8 to 1.2, shear up to 0.3, contrast 0.5 to 1.5, brightness ±0.3, and a grey square of half the side
+    (Cutout, DeVries and Taylor 2017).
     """
 
     def __init__(self, images: Tensor, *, mean: Tensor, std: Tensor, flip: bool) -> None:

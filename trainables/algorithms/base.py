@@ -94,10 +94,10 @@ class StepOutput:
 
 
 class Algorithm:
-    """One method. A subclass declares `name`, `title`, `Config` and `components`, builds its modules and defines `loss`.
+    """One method. A subclass declares `name`, `title`, `Config` and `components`, builds its modules, defines `loss`.
 
-    All state that outlives a step (weights, queues, memories, thresholds) is a parameter or buffer of `modules`, so that
-    a checkpoint holds it without further code.
+    All state that outlives a step (weights, queues, memories, thresholds) is a parameter or buffer of `modules`, so
+    that a checkpoint holds it without further code.
 
     Args:
         config: An instance of the class's `Config`.

@@ -10,10 +10,11 @@ from trainables.algorithms.base import Algorithm, AlgorithmConfig, Batch, StepOu
 from trainables.lazy import LazyModule
 
 if TYPE_CHECKING:
-    import trainables.functional as functional
-    import trainables.networks as networks
     from torch import nn
     from torch.nn import functional as F
+
+    import trainables.functional as functional
+    import trainables.networks as networks
 else:
     F, nn = LazyModule("torch.nn.functional"), LazyModule("torch.nn")
     functional, networks = LazyModule("trainables.functional"), LazyModule("trainables.networks")
@@ -34,6 +35,7 @@ class FixMatch(Algorithm):
     paper = "Sohn et al. 2020, arXiv:2001.07685"
     Config = FixMatchConfig
     config: FixMatchConfig
+    classifier: networks.Classifier
 
     def build(self) -> None:
         """A backbone with one head."""

@@ -1,7 +1,7 @@
 """RSMatch: find the AI-generated images among the unlabelled ones and turn them from obstacle into resource.
 
-The parts (detector, class-wise queue, dummy head) are the published method's; the equations are this project's formulation,
-see `docs/methods.md`. Equation numbers below are those of that page.
+The parts (detector, class-wise queue, dummy head) are the published method's; the equations are this project's
+formulation, see `docs/methods.md`. Equation numbers below are those of that page.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from trainables.lazy import LazyModule
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor, nn
+    from torch.nn import functional as F
+
     import trainables.functional as functional
     import trainables.networks as networks
     import trainables.score_memory as score_memory
-    from torch import Tensor, nn
-    from torch.nn import functional as F
 else:
     torch, F, nn = LazyModule("torch"), LazyModule("torch.nn.functional"), LazyModule("torch.nn")
     functional, networks = LazyModule("trainables.functional"), LazyModule("trainables.networks")
@@ -32,7 +33,9 @@ QUEUE_REFRESH_STEPS = 10
 class RSMatchConfig(FixMatchConfig):
     """Symbols as in `docs/methods.md`."""
 
-    synthetic_threshold: float = Field(0.5, ge=0, le=1, description="τ_s: score memory from which an image is synthetic")
+    synthetic_threshold: float = Field(
+        0.5, ge=0, le=1, description="τ_s: score memory from which an image is synthetic"
+    )
     synthetic_weight: float = Field(0.5, ge=0, le=100, description="λ_s: weight of the loss of synthetic images")
     detector_weight: float = Field(1.0, ge=0, le=100, description="λ_d: weight of the detector's loss")
     queue_size: int = Field(32, ge=1, le=65536, description="M: images per class queue")
@@ -159,9 +162,7 @@ class RSMatch(FixMatch):
         logits = detector(torch.cat([batch.labelled, views]))
         return functional.balanced_bce(logits[: len(logits) - n], logits[len(logits) - n :]), current
 
-    def _consistency(
-        self, strong: Tensor, pseudo_label: Tensor, used: Tensor, routed: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _consistency(self, strong: Tensor, pseudo_label: Tensor, used: Tensor, routed: Tensor) -> tuple[Tensor, Tensor]:
         """L_u over real-looking and L_s over synthetic-looking images (eq. 5), each a mean over all U images."""
         if not self.has("synthetic"):
             unlabelled = functional.selected_cross_entropy(self.classifier, strong, pseudo_label, used & ~routed)

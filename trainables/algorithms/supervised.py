@@ -8,9 +8,10 @@ from trainables.algorithms.base import Algorithm, AlgorithmConfig, Batch, StepOu
 from trainables.lazy import LazyModule
 
 if TYPE_CHECKING:
-    import trainables.networks as networks
     from torch import nn
     from torch.nn import functional as F
+
+    import trainables.networks as networks
 else:
     F, networks, nn = LazyModule("torch.nn.functional"), LazyModule("trainables.networks"), LazyModule("torch.nn")
 

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import importlib.util
 import struct
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,8 +50,8 @@ class Images:
     def fingerprint(self) -> str:
         """20 hex digits over shape, pixels and labels."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images))
-        digest.update(np.ascontiguousarray(self.labels))
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()[:20]
 
 
@@ -90,9 +91,11 @@ class Dataset:
     def fingerprint(self) -> str:
         """Hash of everything `load` gives."""
         train, test = self.load()
-        return train.fingerprint if test is None else hashlib.sha256(
-            f"{train.fingerprint}{test.fingerprint}".encode()
-        ).hexdigest()[:20]
+        return (
+            train.fingerprint
+            if test is None
+            else hashlib.sha256(f"{train.fingerprint}{test.fingerprint}".encode()).hexdigest()[:20]
+        )
 
 
 class Digits(Dataset):
@@ -119,7 +122,8 @@ class Digits(Dataset):
         if reason := self.missing():
             raise DatasetMissing(f"{self.name}: {reason}")
         path = Path(str(importlib.util.find_spec("sklearn").submodule_search_locations[0]))  # type: ignore[union-attr,index]
-        rows = np.loadtxt(gzip.open(path / "datasets" / "data" / "digits.csv.gz"), delimiter=",", dtype=np.int64)
+        with gzip.open(path / "datasets" / "data" / "digits.csv.gz") as file:
+            rows = np.loadtxt(file, delimiter=",", dtype=np.int64)
         images = np.round(rows[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, *self.image_shape)
         return Images(images=images, labels=rows[:, 64].copy()), None
 
@@ -158,7 +162,7 @@ class FashionMNIST(Dataset):
         return (
             f"the IDX files ({', '.join(self.files)}, plain or .gz) are in none of "
             f"{', '.join(map(str, self.folders))}; on Debian `apt-get install dataset-fashion-mnist`, "
-            'elsewhere `python -c "import torchvision; torchvision.datasets.FashionMNIST(\'data\', download=True)"`'
+            "elsewhere `python -c \"import torchvision; torchvision.datasets.FashionMNIST('data', download=True)\"`"
         )
 
     def _folder(self) -> Path | None:
@@ -177,6 +181,8 @@ class FashionMNIST(Dataset):
         for images, labels in (arrays[:2], arrays[2:]):
             if len(images) != len(labels):
                 raise DatasetDamaged(f"{folder}: {len(images)} images but {len(labels)} labels; fetch the files again")
+            if images.shape[1:] != self.image_shape[1:]:
+                raise DatasetDamaged(f"{folder}: images of {images.shape[1]}×{images.shape[2]} pixels, not 28×28")
             if labels.max(initial=0) >= self.num_classes:
                 raise DatasetDamaged(f"{folder}: label {labels.max()} is above {self.num_classes - 1}")
             parts.append(Images(images=images[:, None], labels=labels.astype(np.int64)))
@@ -189,8 +195,10 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> U8:
     if not path.is_file():
         path = folder / f"{name}.gz"
     try:
-        content = gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as problem:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as problem:
         raise DatasetDamaged(f"{path}: cannot be read ({problem}); fetch the file again") from problem
     if len(content) < 4 + 4 * dimensions or content[:4] != bytes((0, 0, 8, dimensions)):
         raise DatasetDamaged(f"{path}: does not begin like an IDX file of {dimensions} dimensions of unsigned bytes")
@@ -198,7 +206,7 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> U8:
     data = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dimensions)
     if len(data) != int(np.prod(shape, dtype=np.int64)):
         raise DatasetDamaged(f"{path}: {len(data)} bytes of data where {'×'.join(map(str, shape))} are announced")
-    return data.reshape(shape)
+    return data.reshape(shape).copy()  # torch takes arrays that may be written to
 
 
 DATASETS: dict[str, Dataset] = {d.name: d for d in (Digits(), FashionMNIST())}

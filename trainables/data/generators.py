@@ -78,7 +78,7 @@ def _fit(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for step in range(steps):
         optimiser.zero_grad()
-        loss(torch.randint(n, (128,)).to(device)).backward()
+        loss(torch.randint(n, (128,)).to(device)).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
         if step % 50 == 0:
@@ -109,16 +109,18 @@ class VAE(Generator):
             logits = decoder(torch.cat([z, label], 1))
             reconstruction = F.binary_cross_entropy_with_logits(logits, image, reduction="none").sum(1)
             divergence = 0.5 * (log_variance.exp() + mean.square() - 1 - log_variance).sum(1)
-            return (reconstruction + divergence).mean()
+            bound: Tensor = (reconstruction + divergence).mean()
+            return bound
 
-        _fit([*encoder.parameters(), *decoder.parameters()], loss, len(x), steps=self.steps, rate=2e-3, progress=progress)
+        parameters: list[Tensor] = [*encoder.parameters(), *decoder.parameters()]
+        _fit(parameters, loss, len(x), steps=self.steps, rate=2e-3, progress=progress)
         with torch.no_grad():
             z = torch.randn(len(wanted), self.latent).to(x.device)
             return torch.sigmoid(decoder(torch.cat([z, wanted], 1)))
 
 
 class RectifiedFlow(Generator):
-    """Rectified flow (Liu et al. 2023, arXiv:2209.03003): a velocity field from noise to images; sharp, some artefacts."""
+    """Rectified flow (Liu et al. 2023, arXiv:2209.03003): a velocity from noise to images; sharp, some artefacts."""
 
     name = "flow"
     title = "rectified flow"
@@ -135,7 +137,8 @@ class RectifiedFlow(Generator):
 
         def field(points: Tensor, t: Tensor, label: Tensor) -> Tensor:
             angles = t * frequencies
-            return velocity(torch.cat([points, angles.sin(), angles.cos(), label], 1))
+            result: Tensor = velocity(torch.cat([points, angles.sin(), angles.cos(), label], 1))
+            return result
 
         def loss(place: Tensor) -> Tensor:
             """E |(x₁ − x₀) − v(x_t, t)|² with x_t on the straight line (eq. 1)."""

@@ -111,6 +111,9 @@ def load_seed_block(spec: DataSpec, seed: int, phase: Phase, cache: Path, *, dev
             "labelled": len(split.labelled),
             "validation": len(split.validation),
             "unlabelled_real": len(real),
-            "synthetic": {name: {"images": len(p), "hash": p.fingerprint} for name, p in zip(spec.generators, pools)},
+            "synthetic": {
+                name: {"images": len(p), "hash": p.fingerprint}
+                for name, p in zip(spec.generators[: len(pools)], pools, strict=True)
+            },
         },
     )

@@ -15,7 +15,8 @@ from trainables.specs import DataSpec
 class Split:
     """Places in the dataset's training images; disjoint, and together all of them.
 
-    `test` is empty where the dataset has an official test part. It is the same for every seed; the others are the seed's.
+    `test` is empty where the dataset has an official test part. It is the same for every seed; the others are the
+    seed's.
     """
 
     test: I64
