@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from orchestrator.study import ResourcesSpec
+from trainables.specs import DataSpec
 
 _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -65,22 +68,26 @@ def concurrent_trials(resources: ResourcesSpec, total: dict[str, float]) -> int:
     return fits if resources.actors is None else min(fits, resources.actors)
 
 
-def build_pools(ray: Any, jobs: list[tuple[Any, int]], cache: Path, *, gpus: float, tick: Callable[[], None]) -> None:
-    """Make the synthetic pools of these (DataSpec, seed) pairs side by side; `tick` is called as each is done."""
+def build_pools(
+    ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: Path, *, gpus: float, console: Console
+) -> None:
+    """Make the synthetic pools of these seed blocks side by side, with a line as each is done."""
+    if not jobs:
+        return
 
-    @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)
+    @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)  # type: ignore[untyped-decorator]
     def build(spec_json: str, seed: int, folder: str) -> None:
         import torch
 
         from trainables.data.seed_block import make_pools
-        from trainables.specs import DataSpec
 
         torch.set_num_threads(1)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         make_pools(DataSpec.model_validate_json(spec_json), seed, Path(folder), device=device)
 
+    console.print(f"making synthetic images for {len(jobs)} seed blocks …", highlight=False)
     waiting = [build.remote(spec.model_dump_json(), seed, str(cache.resolve())) for spec, seed in jobs]
     while waiting:
         done, waiting = ray.wait(waiting, num_returns=1)
         ray.get(done)
-        tick()
+        console.print(f"  {len(jobs) - len(waiting)}/{len(jobs)} seed blocks", highlight=False)

@@ -53,11 +53,6 @@ class StudyFolders:
         """Synthetic pools, shared by all studies."""
         return self.runs / "cache" / "synthetic"
 
-    @property
-    def mlflow_uri(self) -> str:
-        """The default MLflow store."""
-        return f"sqlite:///{self.runs.resolve() / 'mlflow.db'}"
-
     def checkpoint(self, trial_id: str) -> Path:
         """State of one trial in motion."""
         return self.checkpoints / f"{trial_id}.pt"

@@ -19,7 +19,7 @@ from orchestrator.driver import StudyDriver
 from orchestrator.errors import AblateError
 from orchestrator.folders import StudyFolders
 from orchestrator.lock import study_lock
-from orchestrator.mirror_process import MirrorProcess, mirror_is_current
+from orchestrator.mirror_process import PROGRESS_NAME, MirrorProcess, MirrorStatus, tracking_uri
 from orchestrator.plan import Plan, make_plan
 from orchestrator.provenance import code_provenance, run_provenance
 from orchestrator.quiet import quiet_output
@@ -29,8 +29,10 @@ from orchestrator.view import StudyView
 from results.ledger import Ledger
 from results.manifest import StudyManifest
 from results.records import TrialRecord
-from trainables.data import DATASETS
+from trainables.data import DATASETS, Images
+from trainables.data.seed_block import cut_block, make_pools, missing_pools
 from trainables.files import remove_temporary_files, replacing
+from trainables.specs import DataSpec
 
 IMAGES_PER_CLASS = 4
 
@@ -55,6 +57,8 @@ class RunOutcome:
 
     folders: StudyFolders
     plan: Plan
+    recorded: int = 0
+    """Trials of the plan that the ledger has."""
     ran: int = 0
     """Trials recorded by this run."""
     failed: list[TrialRecord] = field(default_factory=list)
@@ -85,11 +89,10 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
         state = StudyState(plan, ledger.records())
         manifest(plan, loaded).save(folders.study)
         outcome = RunOutcome(folders=folders, plan=plan)
-        uri = options.mlflow_uri or folders.mlflow_uri
-        if not state.done or not mirror_is_current(folders.study, uri):
-            mirror = stack.enter_context(MirrorProcess.start(folders.study, uri, folders.log / "mlflow.log"))
-        else:
-            mirror = None
+        uri = options.mlflow_uri or tracking_uri(options.runs)
+        mirror = None
+        if not state.done or not _mirrored(folders, uri, len(ledger.records())):
+            mirror = stack.enter_context(MirrorProcess(folders.study, uri, folders.log / "mlflow.log"))
         if not state.done:
             driver = StudyDriver(
                 state, folders, ledger, code=code_provenance(), actors=study.resources.actors
@@ -102,6 +105,7 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
             outcome.ran = len(driver.written)
             if not outcome.interrupted:
                 ledger.compact()
+        outcome.recorded = sum(state.counts().values())
         outcome.failed = [r for c in state.cells for r in c.records() if r.status == "failed"]
         outcome.blocked = [c.cell.name for c in state.cells if c.stage == "blocked"]
         if mirror is not None:
@@ -125,11 +129,12 @@ def _train(driver: StudyDriver, options: RunOptions, console: Console, mirror: M
                 f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs; ask for less, or add a node"
             )
         gpus = gpus_per_trial(study.resources, total.get("GPU", 0))
-        blocks = driver.state.plan.seed_blocks
-        _pools(ray, blocks, folders, gpus, console)
+        plan = driver.state.plan
+        build_pools(ray, missing_blocks(plan, folders), folders.pools, gpus=gpus, console=console)
+        save_sample(folders, *plan.seed_blocks[-1])
 
         def pending() -> str:
-            return "" if mirror is None else mirror.status().text
+            return "" if mirror is None else mirror_text(mirror.status())
 
         view = StudyView(console, driver, actors=actors, pending=pending)
         view.note(f"{driver.state.remaining} trials to run, {actors} at a time")
@@ -137,28 +142,13 @@ def _train(driver: StudyDriver, options: RunOptions, console: Console, mirror: M
             _tune(driver, view, gpus)
 
 
-def _pools(ray: Any, blocks: list[Any], folders: StudyFolders, gpus: float, console: Console) -> None:
-    """Make missing synthetic pools with a progress line, and keep a few images of the first evaluation block for the report."""
-    from trainables.data.seed_block import missing_pools
-
-    jobs = [(spec, seed) for spec, seed in blocks if missing_pools(spec, seed, folders.pools)]
-    if jobs:
-        done = 0
-        console.print(f"making synthetic images for {len(jobs)} seed blocks …", highlight=False)
-
-        def tick() -> None:
-            nonlocal done
-            done += 1
-            console.print(f"  {done}/{len(jobs)} seed blocks", highlight=False)
-
-        build_pools(ray, jobs, folders.pools, gpus=gpus, tick=tick)
-    save_sample(folders, *blocks[-1])
+def missing_blocks(plan: Plan, folders: StudyFolders) -> list[tuple[DataSpec, int]]:
+    """Seed blocks of which a synthetic pool is still to be made."""
+    return [(spec, seed) for spec, seed in plan.seed_blocks if missing_pools(spec, seed, folders.pools)]
 
 
-def save_sample(folders: StudyFolders, spec: Any, seed: int) -> Path:
+def save_sample(folders: StudyFolders, spec: DataSpec, seed: int) -> Path:
     """Write `images.npz`: a few real and synthetic images of each class of one seed block, uint8 [K, n, H, W, C]."""
-    from trainables.data.seed_block import cut_block, make_pools
-
     path = folders.study / "images.npz"
     dataset, train, split, _ = cut_block(spec, seed)
     pools = make_pools(spec, seed, folders.pools, device="cpu")
@@ -170,7 +160,7 @@ def save_sample(folders: StudyFolders, spec: Any, seed: int) -> Path:
     return path
 
 
-def _by_class(images: Any, classes: int) -> Any:
+def _by_class(images: Images, classes: int) -> Any:
     chosen = [images.images[images.labels == k][:IMAGES_PER_CLASS] for k in range(classes)]
     n = min(map(len, chosen))
     return np.stack([c[:n] for c in chosen]).transpose(0, 1, 3, 4, 2)
@@ -201,6 +191,21 @@ def _tune(driver: StudyDriver, view: StudyView, gpus: float) -> None:
         tuner.fit()
     if searcher.fault is not None:
         raise searcher.fault
+
+
+def mirror_text(status: MirrorStatus) -> str:
+    """For the progress line: how many trials MLflow has, or why it has none."""
+    if status.error:
+        return f"MLflow waits: {status.error}"
+    return f"MLflow has {status.written}" if status.total else ""
+
+
+def _mirrored(folders: StudyFolders, uri: str, records: int) -> bool:
+    """Whether the last mirror of this study left nothing to do and its local store is still there."""
+    last = MirrorStatus.load(folders.study / PROGRESS_NAME)
+    local = uri.removeprefix("sqlite:///")
+    there = not uri.startswith("sqlite:///") or Path(local).exists()
+    return there and last.error is None and last.written >= last.total == records
 
 
 @contextmanager

@@ -1,0 +1,40 @@
+# Every target sets up .venv itself when it is missing or older than what it is made from.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.made-from
+RECIPE := pyproject.toml constraints.txt
+
+.PHONY: study test ui check fix clean setup help
+
+help:
+	@echo "make study   run the default study (studies/digits.yaml), or go on with it"
+	@echo "make test    check style and types, and run every test"
+	@echo "make ui      browse the runs in the MLflow UI, on this machine only"
+	@echo "make check   style and types alone;  make fix  mends what can be mended by itself"
+	@echo "make clean   remove .venv and caches; runs/ stays"
+
+study: $(STAMP)
+	@$(BIN)/ablate run studies/digits.yaml
+
+test: $(STAMP)
+	@scripts/check
+	@$(BIN)/python -m pytest
+
+ui: $(STAMP)
+	@$(BIN)/ablate ui
+
+check: $(STAMP)
+	@scripts/check
+
+fix: $(STAMP)
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+setup: $(STAMP)
+
+$(STAMP): $(RECIPE)
+	@scripts/setup $(PYTHON) $(VENV) $(STAMP)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

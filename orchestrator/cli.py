@@ -1,0 +1,286 @@
+"""The `ablate` command: every verb, thin. Input is checked before anything heavy is imported.
+
+Exit status: 0 done, 1 some trials failed, 2 the input is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.errors import AblateError, InputError, StudyNotFound, did_you_mean
+
+DONE, SOME_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="ablate",
+    help="Which part of a semi-supervised method works, and is the difference more than noise?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file, such as studies/digits.yaml")]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a study that has run")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the study; may be repeated")
+]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder that studies write to")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
+
+
+def main() -> None:
+    """Entry point: users' mistakes are sentences on stderr, never tracebacks."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Exit as end:
+        code = end.exit_code
+    except AblateError as problem:
+        Console(stderr=True).print(Text(str(problem)), soft_wrap=True)
+        code = WRONG_INPUT
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = DONE
+    except Exception as problem:
+        code = _usage_error(problem)
+    sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _usage_error(problem: Exception) -> int:
+    """Typer's own errors (an unknown option, a missing argument) as it prints them; anything else is a fault of ours."""
+    show = getattr(problem, "show", None)
+    if show is None:
+        raise problem
+    show()
+    return WRONG_INPUT
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    address: Annotated[str | None, typer.Option(help="A Ray cluster: auto, ray://HOST:PORT or HOST:PORT")] = None,
+) -> None:
+    """Start a study, go on with it, or extend it: runs what it wants and the ledger lacks."""
+    from orchestrator.study import load_study
+
+    loaded = load_study(study, overrides or [])
+    console = _console()
+    _warn(loaded.warnings)
+    from orchestrator.runner import RunOptions, run_study
+
+    with _data_errors():
+        outcome = run_study(loaded, RunOptions(runs=runs, address=address), console)
+    name = loaded.spec.study
+    if outcome.interrupted:
+        console.print(
+            f"interrupted: {outcome.ran} trials were recorded by this run; `ablate run {study}` goes on from there",
+            highlight=False,
+        )
+        raise typer.Exit(INTERRUPTED)
+    if not outcome.ran:
+        console.print(f"{name}: nothing to run, the ledger has all {outcome.recorded} trials", highlight=False)
+    _show_report(outcome.folders.study, console, write=outcome.ran > 0)
+    if outcome.mirror_error:
+        _warn([f"MLflow is behind: {outcome.mirror_error}; the ledger has everything, `ablate sync {name}` writes the rest"])
+    else:
+        console.print(f"MLflow: `ablate ui {name}`" + ("" if runs == Path("runs") else f" --runs {runs}"), highlight=False)
+    if outcome.failed or outcome.blocked:
+        for record in outcome.failed:
+            place = f"{record.arm}, {record.phase} {record.number}"
+            _complain(f"failed: {place}: {record.error} (see {outcome.folders.study / (record.log or 'log')})")
+        for cell in outcome.blocked:
+            _complain(f"not evaluated: {cell}: none of its tuning trials completed")
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def plan(study: StudyFile, overrides: Overrides = None, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Show cells, trials, what the ledger already has, the time it may take, and the smallest p the seeds can reach."""
+    from orchestrator.study import load_study
+
+    loaded = load_study(study, overrides or [])
+    from orchestrator.plan_summary import plan_table, summarise_plan
+
+    with _data_errors():
+        summary = summarise_plan(loaded, runs)
+    if as_json:
+        _print_json(summary)
+        return
+    console = _console()
+    console.print(Text(loaded.spec.question, style="bold"))
+    console.print(plan_table(summary))
+    for line in summary["sentences"]:
+        console.print(line, highlight=False)
+    _warn(loaded.warnings)
+
+
+@app.command()
+def status(study: StudyName, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Show where a study stands, from its ledger; also while it runs elsewhere."""
+    from orchestrator.status_summary import status_table, summarise_status
+
+    with _data_errors():
+        summary = summarise_status(_study_dir(study, runs))
+    if as_json:
+        _print_json(summary)
+        return
+    console = _console()
+    console.print(status_table(summary))
+    console.print(summary["sentence"], highlight=False)
+
+
+@app.command()
+def report(study: StudyName, runs: Runs = Path("runs")) -> None:
+    """Write tables and figures again, from the ledger."""
+    with _data_errors():
+        _show_report(_study_dir(study, runs), _console(), write=True)
+
+
+@app.command()
+def ui(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Open the page of this study")] = None,
+    runs: Runs = Path("runs"),
+    host: Annotated[str, typer.Option(help="Interface to listen on; anything but loopback lets others in")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="5000 or a free one unless given")] = None,
+) -> None:
+    """Serve the MLflow UI on this machine until Ctrl-C."""
+    name = None if study is None else _study_dir(study, runs).name
+    from orchestrator.mirror_process import tracking_uri
+    from orchestrator.ui import serve_ui
+
+    console = _console()
+    console.print("starting the MLflow UI …", highlight=False)
+    with serve_ui(tracking_uri(runs), host=host, port=port, experiment=name) as server:
+        console.print(f"{server.url}   (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        server.wait()
+
+
+@app.command()
+def sync(study: StudyName, runs: Runs = Path("runs")) -> None:
+    """Bring MLflow up to date with the ledger."""
+    folder = _study_dir(study, runs)
+    from orchestrator.mirror_process import MirrorProcess, tracking_uri
+
+    with MirrorProcess(folder, tracking_uri(runs), folder / "log" / "mlflow.log") as mirror:
+        done = mirror.finish(timeout=3600)
+    if done.error:
+        _complain(f"MLflow is behind: {done.error}")
+        raise typer.Exit(SOME_FAILED)
+    _console().print(f"MLflow has {done.written} of {done.total} trials", highlight=False)
+
+
+@app.command()
+def data(study: StudyFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
+    """Build a study's data and show it: counts, hashes, and a picture grid of real and synthetic images."""
+    from orchestrator.study import load_study
+
+    loaded = load_study(study, overrides or [])
+    from orchestrator.data_summary import show_data
+
+    with _data_errors():
+        show_data(loaded, runs, _console())
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="algorithms, components, datasets, generators or spaces")] = None,
+) -> None:
+    """List what studies can name."""
+    from orchestrator.listing import KINDS, listing
+
+    if kind is not None and kind not in KINDS:
+        raise AblateError(f"ablate list: no kind '{kind}'{did_you_mean(kind, KINDS)}")
+    console = _console()
+    for name in KINDS if kind is None else (kind,):
+        console.print(listing(name))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check what this machine can do, and say what is missing and how to get it."""
+    from orchestrator.doctor import examine, findings_table
+
+    findings = examine()
+    if as_json:
+        _print_json({"ok": all(f["ok"] for f in findings), "findings": findings})
+    else:
+        _console().print(findings_table(findings))
+    if not all(f["ok"] for f in findings if f["required"]):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, 120))
+
+
+def _warn(sentences: Any) -> None:
+    console = Console(stderr=True)
+    for sentence in sentences:
+        console.print(Text(f"note: {sentence}", style="yellow"), soft_wrap=True)
+
+
+def _complain(sentence: str) -> None:
+    Console(stderr=True).print(Text(sentence, style="red"), soft_wrap=True)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, sort_keys=True))
+
+
+def _study_dir(study: str, runs: Path) -> Path:
+    """The folder of a study that has run, from its file or its name. Raises StudyNotFound."""
+    from orchestrator.study import load_study
+
+    path = Path(study)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        name = load_study(path, need_data=False).spec.study
+    else:
+        name = path.name if path.parent in (Path(), runs) else study
+    found = sorted(p.parent.name for p in runs.glob("*/study.json"))
+    if name in found:
+        return runs / name
+    if not found:
+        raise StudyNotFound(f"{study}: no study has run in {runs}/; `ablate run {study}` starts one")
+    raise StudyNotFound(f"{study}: no study '{name}' in {runs}/{did_you_mean(name, found)}")
+
+
+def _show_report(folder: Path, console: Console, *, write: bool) -> None:
+    """Print table, verdict and where the page is; `write` renders everything anew first."""
+    from results.render.terminal import render_terminal
+    from results.report import load_table, write_report
+    from results.verdict import verdict
+
+    page = folder / "report" / "report.html"
+    table = write_report(folder).table if write or not page.exists() else load_table(folder)
+    for view in render_terminal(table):
+        console.print(view)
+    for sentence in verdict(table):
+        console.print(sentence, highlight=False)
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+class _data_errors:  # noqa: N801
+    """Turns errors about data, manifest and ledger files, which say what to do, into messages without a traceback."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: Any) -> None:
+        from results.ledger import LedgerDamaged
+        from trainables.data.datasets import DatasetDamaged, DatasetMissing
+
+        if isinstance(problem, LedgerDamaged | DatasetDamaged | DatasetMissing):
+            raise AblateError(str(problem)) from problem
+
+
+__all__ = ["InputError", "app", "main"]

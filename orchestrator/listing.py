@@ -1,0 +1,78 @@
+"""`ablate list`: what studies can name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.table import Table
+from rich.text import Text
+
+from search_spaces import GROUPS, Choice
+from trainables.algorithms import ALGORITHMS
+from trainables.data import DATASETS, GENERATORS
+
+KINDS = ("algorithms", "components", "datasets", "generators", "spaces")
+
+
+def listing(kind: str) -> Table:
+    """The names of one kind, with what a user must know of each."""
+    columns, rows = {
+        "algorithms": _algorithms,
+        "components": _components,
+        "datasets": _datasets,
+        "generators": _generators,
+        "spaces": _spaces,
+    }[kind]()
+    table = Table(title=kind, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+Listing = tuple[tuple[str, ...], Iterable[tuple[str, ...]]]
+
+
+def _algorithms() -> Listing:
+    return ("name", "title", "components", "paper"), [
+        (a.name, a.title, ", ".join(c.name for c in a.components) or "none", a.paper) for a in ALGORITHMS.values()
+    ]
+
+
+def _components() -> Listing:
+    return ("algorithm", "name", "what off means", "needs", "parameters"), [
+        (a.name, c.name, c.off, ", ".join(c.needs), ", ".join(c.parameters))
+        for a in ALGORITHMS.values()
+        for c in a.components
+    ]
+
+
+def _datasets() -> Listing:
+    return ("name", "classes", "image", "train + test", "on this machine"), [
+        (
+            d.name,
+            str(d.num_classes),
+            "×".join(map(str, d.image_shape)),
+            f"{d.size} + {d.test_size}" if d.official_test else f"{d.size} (test cut off: {d.test_size})",
+            d.missing() or "yes",
+        )
+        for d in DATASETS.values()
+    ]
+
+
+def _generators() -> Listing:
+    return ("name", "title", "paper"), [(g.name, g.title, g.paper) for g in GENERATORS.values()]
+
+
+def _spaces() -> Listing:
+    rows = []
+    for group, fields in GROUPS.items():
+        for field, r in fields.items():
+            if isinstance(r, Choice):
+                text = ", ".join(map(str, r.values))
+            else:
+                text = f"{r.low:g} to {r.high:g}{', logarithmic' if r.log else ''}"
+            users = ", ".join(a.name for a in ALGORITHMS.values() if field in a.Config.model_fields)
+            rows.append((group, field, text, users))
+    return ("group", "field", "range", "algorithms"), rows

@@ -1,0 +1,72 @@
+"""`ablate status`: where a study stands, from its manifest and ledger alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from results.ledger import Ledger
+from results.manifest import CellInfo, StudyManifest
+from results.tables import CellRecords, select_records
+
+
+def summarise_status(study_dir: Path) -> dict[str, Any]:
+    """Everything that `ablate status` shows, as JSON values."""
+    manifest = StudyManifest.load(study_dir)
+    selected = select_records(manifest, Ledger(study_dir / "ledger").records())
+    cells = [_cell(manifest, c, selected[c.arm, c.condition]) for c in manifest.cells]
+    planned = sum(c["tuning"]["planned"] + c["evaluation"]["planned"] for c in cells)
+    recorded = sum(sum(c[phase]["status"].values()) for c in cells for phase in ("tuning", "evaluation"))
+    failed = sum(c[phase]["status"].get("failed", 0) for c in cells for phase in ("tuning", "evaluation"))
+    state = "complete" if recorded >= planned else "unfinished"
+    return {
+        "study": manifest.study,
+        "state": state,
+        "planned": planned,
+        "recorded": recorded,
+        "failed": failed,
+        "cells": cells,
+        "sentence": f"{manifest.study}: {state}, {recorded} of {planned} trials recorded, {failed} failed",
+    }
+
+
+def _cell(manifest: StudyManifest, cell: CellInfo, records: CellRecords) -> dict[str, Any]:
+    test = [r.metrics["test_error"] for r in records.evaluation if r.status == "completed"]
+    return {
+        "arm": cell.arm,
+        "title": manifest.arm(cell.arm).title,
+        "condition": manifest.condition(cell.condition).title,
+        "tuning": {"planned": cell.tuning_trials, "status": dict(Counter(r.status for r in records.tuning))},
+        "evaluation": {
+            "planned": len(manifest.evaluation_seeds),
+            "status": dict(Counter(r.status for r in records.evaluation)),
+        },
+        "mean_test_error": sum(test) / len(test) if test else None,
+    }
+
+
+def status_table(summary: dict[str, Any]) -> Table:
+    """The cells, for a terminal."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("arm", "condition"):
+        table.add_column(heading)
+    for heading in ("tuning", "evaluation", "mean test error %"):
+        table.add_column(heading, justify="right")
+    for cell in summary["cells"]:
+        mean = cell["mean_test_error"]
+        table.add_row(
+            Text(cell["title"]), Text(cell["condition"]), _count(cell["tuning"]), _count(cell["evaluation"]),
+            "" if mean is None else f"{mean:.2f}",
+        )  # fmt: skip
+    return table
+
+
+def _count(phase: dict[str, Any]) -> str:
+    status = phase["status"]
+    text = f"{sum(status.values())}/{phase['planned']}"
+    notes = [f"{status[name]} {name}" for name in ("pruned", "failed") if status.get(name)]
+    return f"{text} ({', '.join(notes)})" if notes else text

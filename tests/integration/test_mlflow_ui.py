@@ -1,0 +1,140 @@
+"""The MLflow UI as a user meets it: a server on loopback that shows a study's runs, and ends when it is told to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.mirror import sync
+from orchestrator.ui import RunningUI, UIError, serve_ui
+from tests.integration.mlflow_studies import some_records, write_study
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    runs = tmp_path_factory.mktemp("runs")
+    address = f"sqlite:///{runs}/mlflow.db"
+    sync(write_study(runs, some_records()), address)
+    return address
+
+
+@pytest.fixture(scope="module")
+def ui(uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUI]:
+    with serve_ui(uri, experiment="digits", log_path=tmp_path_factory.mktemp("log") / "ui.log") as running:
+        yield running
+
+
+def ask(ui: RunningUI, path: str, body: dict[str, Any] | None = None, **headers: str) -> bytes:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(ui.address + path, data, {"Content-Type": "application/json", **headers})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        content: bytes = answer.read()
+        return content
+
+
+def test_the_page_is_served_with_a_link_to_the_study(ui: RunningUI) -> None:
+    assert ui.url.startswith(f"{ui.address}/#/experiments/1/runs?")
+    assert b"<title>MLflow</title>" in ask(ui, "/")
+
+
+def test_the_server_listens_on_loopback_only(ui: RunningUI) -> None:
+    port = int(ui.address.rsplit(":", 1)[1])
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    listening = [line[1].split(":")[0] for line in lines if line[3] == "0A" and int(line[1].split(":")[1], 16) == port]
+    assert listening == ["0100007F"]
+
+
+def test_a_page_of_another_site_cannot_reach_it_by_a_name_of_its_own(ui: RunningUI) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+        ask(ui, "/api/2.0/mlflow/experiments/search?max_results=1", Host="attacker.example")
+    refused.value.close()
+
+
+def test_runs_nest(ui: RunningUI) -> None:
+    answer = json.loads(ask(ui, "/api/2.0/mlflow/runs/search", {"experiment_ids": ["1"]}))
+    tags = {r["info"]["run_id"]: {t["key"]: t["value"] for t in r["data"]["tags"]} for r in answer["runs"]}
+    parents = {
+        (run["ablate.level"], tags.get(run.get("mlflow.parentRunId", ""), {}).get("ablate.level"))
+        for run in tags.values()
+    }
+    assert parents == {("study", None), ("cell", "study"), ("trial", "cell")}
+
+
+def test_artifacts_are_served(ui: RunningUI) -> None:
+    query = {"experiment_ids": ["1"], "filter": "tags.`ablate.level` = 'study'"}
+    (run,) = json.loads(ask(ui, "/api/2.0/mlflow/runs/search", query))["runs"]
+    assert ask(ui, f"/get-artifact?path=study.yaml&run_id={run['info']['run_id']}") == b"study: digits\n"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_browser_shows_the_runs(ui: RunningUI, tmp_path: Path) -> None:
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    command += ["--no-first-run", f"--user-data-dir={tmp_path}", "--virtual-time-budget=15000", "--dump-dom", ui.url]
+    page = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
+    assert "Which parts earn their place?" in page
+    assert "Model training" in page
+    assert "test_error" in page
+
+
+def test_another_port_is_taken_where_the_usual_one_is_busy(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        monkeypatch.setattr("orchestrator.ui.DEFAULT_PORT", busy.getsockname()[1])
+        with pytest.raises(UIError, match=r"--port: \d+ is taken on 127\.0\.0\.1; leave it out"):
+            serve_ui(uri, port=busy.getsockname()[1])
+        code = "import sys; from orchestrator.ui import serve_ui; ui = serve_ui(sys.argv[1]); "
+        code += "print(ui.address, ui._process.pid, flush=True); sys.exit(ui.wait())"
+        with subprocess.Popen(
+            [sys.executable, "-c", code, uri], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+        ) as user:
+            assert user.stdout is not None
+            address, group = user.stdout.readline().split()
+            user.send_signal(signal.SIGINT)
+            assert user.wait(20) == 0
+        with pytest.raises(ProcessLookupError):
+            os.killpg(int(group), 0)
+        with pytest.raises(urllib.error.URLError):
+            urllib.request.urlopen(address, timeout=2)
+
+
+def test_a_store_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UIError, match=r"no MLflow store there yet; `ablate sync STUDY` writes one"):
+        serve_ui(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.mark.parametrize("port", [-1, 70_000])
+def test_a_number_that_is_no_port_is_said(uri: str, port: int) -> None:
+    with pytest.raises(UIError, match=r"--port: .* is not a port"):
+        serve_ui(uri, port=port)
+
+
+def test_a_server_that_cannot_start_is_said_with_its_log(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("hello, I am a text file")
+    began = time.monotonic()
+    with pytest.raises(UIError, match=r"not an SQLite database"):
+        serve_ui(f"sqlite:///{tmp_path}/mlflow.db", log_path=tmp_path / "ui.log")
+    assert time.monotonic() - began < 5
+
+
+def test_a_server_of_the_user_s_own_is_not_started_again() -> None:
+    ui = serve_ui("http://127.0.0.1:9/", experiment="digits")
+    assert ui.url == "http://127.0.0.1:9/"
+    assert ui.wait() == 0
