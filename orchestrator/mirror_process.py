@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from results.files import write_atomically
+from trainables.files import write_atomically
 
 PROGRESS_NAME = "log/mirror.json"
 VIEW_NAME = "ablate"

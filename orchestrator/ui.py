@@ -91,10 +91,10 @@ def serve_ui(
     if urllib.parse.urlsplit(uri).scheme in ("http", "https"):
         address = uri.rstrip("/")
         return RunningUI(address, _page(address, experiment), None)
-    if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).exists():
-        raise UIError(
-            f"{uri.removeprefix(_SQLITE)}: no MLflow store there yet; `ablate sync STUDY` writes one from the ledger"
-        )
+    if uri.startswith(_SQLITE):
+        _check_sqlite(Path(uri.removeprefix(_SQLITE)))
+    if port is not None and not 1 <= port <= 65_535:
+        raise UIError(f"--port: {port} is not a port; use 1 to 65535")
     chosen = _choose_port(host, port)
     address = f"http://{_in_url(_reachable(host))}:{chosen}"
     process = _start(uri, host, chosen, log_path)
@@ -104,6 +104,20 @@ def serve_ui(
     except BaseException:
         _end(process)
         raise
+
+
+def _check_sqlite(path: Path) -> None:
+    """MLflow would make a store that is missing, and try a file that is none for more than a minute."""
+    remedy = "`ablate sync STUDY` writes one from the ledger"
+    try:
+        with path.open("rb") as handle:
+            is_database = handle.read(16) == b"SQLite format 3\x00"
+    except FileNotFoundError:
+        raise UIError(f"{path}: no MLflow store there yet; {remedy}") from None
+    except OSError as problem:
+        raise UIError(f"{path}: cannot be read ({problem.strerror}); make it readable") from problem
+    if not is_database:
+        raise UIError(f"{path}: not an SQLite database; move it away, and {remedy}")
 
 
 def _start(uri: str, host: str, port: int, log_path: Path | None) -> subprocess.Popen[bytes]:
@@ -172,8 +186,6 @@ def _is_free(host: str, port: int) -> bool:
             probe.bind((host, port))
         except OSError:
             return False
-        except OverflowError as problem:
-            raise UIError(f"--port: {port} is not a port; use 1 to 65535") from problem
     return True
 
 

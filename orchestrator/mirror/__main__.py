@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EXIT_UNREACHABLE = 3
 INTERVAL = 2.0
 LONGEST_WAIT = 30.0
-SHARE_OF_TIME = 0.1
+SHARE_OF_TIME = 0.25
 """A sync reads the whole ledger, so in a long study the next one waits until this share of the time went to syncs."""
 PROGRESS_EVERY = 0.5
 NICENESS = 10

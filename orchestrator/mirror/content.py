@@ -12,6 +12,7 @@ from statistics import fmean, stdev
 from typing import Any, Literal, NamedTuple
 
 from orchestrator.mirror import notes
+from orchestrator.mirror_process import VIEW_NAME
 from results.manifest import ArmInfo, StudyManifest
 from results.records import TrialRecord, best_tuning_record
 
@@ -30,6 +31,14 @@ RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 TRIAL_STATUS: Mapping[str, RunStatus] = {"completed": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 """Pruned is KILLED: measured at another training length, it must not answer to a query for FINISHED runs."""
+
+RUN_NAME_COLUMN = "attributes.`Run Name`"
+COLUMNS = (
+    "attributes.`Duration`",
+    *(f"metrics.`{name}`" for name in ("n", "test_error", "val_error")),
+    *(f"params.`{name}`" for name in ("phase", "seed")),
+    "tags.`status`",
+)
 
 
 class Point(NamedTuple):
@@ -221,8 +230,21 @@ def study_content(records: Sequence[TrialRecord], manifest: StudyManifest) -> Ru
 
 
 def experiment_tags(manifest: StudyManifest) -> dict[str, str]:
-    """Tags of the study's experiment. Without the kind, MLflow 3 opens it on its GenAI side."""
+    """Tags of the study's experiment.
+
+    Without the kind, MLflow 3 opens it on its GenAI side. The shared view is what the UI's own "share" button
+    stores: the columns that a study is about (by default the table shows no metric), and the oldest runs first, since
+    the table comes in pages of 100 and the first one should hold the cells.
+    """
+    view = {
+        "selectedColumns": COLUMNS,
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": True,
+        "columnOrder": [RUN_NAME_COLUMN],
+        "columnWidths": {RUN_NAME_COLUMN: 330},
+    }
     return {
+        f"mlflow.sharedViewState.{VIEW_NAME}": json.dumps(view),
         "mlflow.experimentKind": "custom_model_development",
         NOTE_TAG: _cut(manifest.question, MAX_TAG, "study.json"),
         "ablate.study": manifest.study,

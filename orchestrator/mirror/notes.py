@@ -10,6 +10,8 @@ from typing import Any
 from results.manifest import ArmInfo, StudyManifest
 from results.records import TrialRecord
 
+_ERRORS = {"test_error": "test error", "val_error": "validation error"}
+
 
 def completed_test_errors(records: Iterable[TrialRecord]) -> list[float]:
     """Test errors of the completed evaluation trials among `records`, in percent, in the order of their seeds."""
@@ -82,11 +84,7 @@ def _outcome(record: TrialRecord) -> str:
     if record.status == "failed":
         log = f" Log: `{record.log}`." if record.log else ""
         return f"**failed**: {_text(record.error or 'no reason recorded')}.{log}"
-    shown = [
-        f"{name.replace('_', ' ')} {record.metrics[name]:.2f} %"
-        for name in ("test_error", "val_error")
-        if name in record.metrics
-    ]
+    shown = [f"{words} {record.metrics[name]:.2f} %" for name, words in _ERRORS.items() if name in record.metrics]
     text = ", ".join(shown) or "no error recorded"
     if record.status == "pruned":
         return f"**stopped early** by the search; at its last step {text}."

@@ -7,9 +7,12 @@ a run without that tag was interrupted, and is filled again: MLflow folds equal 
 from __future__ import annotations
 
 import fcntl
+import getpass
 import json
 import logging
+import os
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +20,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
-from mlflow.exceptions import MlflowException
-from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy.exc import SQLAlchemyError
-
 from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, PARENT_TAG, RunContent
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # between MLflow and SQLAlchemy, not ours to mend
+    from mlflow import MlflowClient
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy.exc import SQLAlchemyError
 
 MAX_PARAMS = 100
 MAX_METRICS = 900
@@ -158,7 +163,7 @@ class MLflowStore:
 
     def create(self, experiment_id: str, content: RunContent, parent: str | None) -> str:
         """Make an empty run that carries `content`'s key and tags; returns its id."""
-        tags = {KEY_TAG: content.key, **content.tags} | ({PARENT_TAG: parent} if parent else {})
+        tags = {KEY_TAG: content.key, "mlflow.user": _user(), **content.tags} | ({PARENT_TAG: parent} if parent else {})
         with self._problems():
             run = self._connected().create_run(experiment_id, content.started, tags, content.name)
             return str(run.info.run_id)
@@ -296,6 +301,13 @@ def batches(content: RunContent, tags: Mapping[str, str]) -> list[Batch]:
         result.append(([], [], []))
     result[-1][2].extend(RunTag(key, value) for key, value in tags.items())
     return list(result)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no name for this number, as in some containers
+        return str(os.getuid())
 
 
 def _one_line(problem: BaseException) -> str:

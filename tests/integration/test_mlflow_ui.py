@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.mirror import sync
+from orchestrator.mirror import MLflowStore, SyncResult, sync
 from orchestrator.ui import RunningUI, UIError, serve_ui
-from tests.integration.mlflow_studies import some_records, write_study
+from tests.integration.mlflow_studies import append, make_manifest, some_records, write_study
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 
@@ -79,6 +79,22 @@ def test_runs_nest(ui: RunningUI) -> None:
 
 def test_artifacts_are_served(ui: RunningUI) -> None:
     query = {"experiment_ids": ["1"], "filter": "tags.`ablate.level` = 'study'"}
+    (run,) = json.loads(ask(ui, "/api/2.0/mlflow/runs/search", query))["runs"]
+    assert ask(ui, f"/get-artifact?path=study.yaml&run_id={run['info']['run_id']}") == b"study: digits\n"
+
+
+def test_a_study_is_mirrored_through_a_server_exactly_once(ui: RunningUI, tmp_path: Path) -> None:
+    records = some_records()
+    study_dir = write_study(tmp_path, records[:4], make_manifest(study="remote"))
+    store = MLflowStore(ui.address)
+    assert sync(study_dir, store) == SyncResult(written=4, present=0, total=4)
+    append(study_dir, *records[4:])
+    assert sync(study_dir, store) == SyncResult(written=4, present=4, total=8)
+    assert sync(study_dir, MLflowStore(ui.address)) == SyncResult(written=0, present=8, total=8)
+    found = json.loads(ask(ui, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=remote"))["experiment"]
+    runs = json.loads(ask(ui, "/api/2.0/mlflow/runs/search", {"experiment_ids": [found["experiment_id"]]}))["runs"]
+    assert len(runs) == 11
+    query = {"experiment_ids": [found["experiment_id"]], "filter": "tags.`ablate.level` = 'study'"}
     (run,) = json.loads(ask(ui, "/api/2.0/mlflow/runs/search", query))["runs"]
     assert ask(ui, f"/get-artifact?path=study.yaml&run_id={run['info']['run_id']}") == b"study: digits\n"
 

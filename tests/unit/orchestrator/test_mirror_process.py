@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.mirror_process import MirrorProcess, MirrorStatus, tracking_uri
+
+
+def test_the_driver_side_does_not_import_mlflow() -> None:
+    code = "import sys, orchestrator.mirror_process, orchestrator.ui; sys.exit('mlflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+def test_the_default_store_is_beside_the_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there:5000")
+    assert tracking_uri(tmp_path) == "http://there:5000"
+
+
+def test_a_status_survives_the_file(tmp_path: Path) -> None:
+    status = MirrorStatus(3, 5, "down")
+    status.save(tmp_path / "log" / "mirror.json")
+    assert MirrorStatus.load(tmp_path / "log" / "mirror.json") == status
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"written": 1}', '{"written": null, "total": 2, "error": null}'])
+def test_a_damaged_status_is_an_empty_one(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mirror.json").write_text(text)
+    assert MirrorStatus.load(tmp_path / "mirror.json") == MirrorStatus()
+
+
+def test_a_mirror_that_was_never_started_has_nothing_to_finish(tmp_path: Path) -> None:
+    mirror = MirrorProcess(tmp_path, "sqlite:////nowhere/mlflow.db", tmp_path / "mirror.log")
+    assert mirror.finish(1.0) == MirrorStatus()
