@@ -153,7 +153,8 @@ def footnotes(table: ConditionTable) -> list[str]:
         "p: exact two-sided sign-flip permutation test over seeds. Holm p: corrected over the "
         f"{table.comparisons} comparisons of this table; at or below {ALPHA} it is called significant.",
         "d: standardised paired difference (Cohen's d with Hedges' small-sample correction).",
-        "Tuning: search trials completed/stopped early/failed; an arm with nothing to search has one. Failed: evaluation trials that failed. "
+        "Tuning: search trials completed/stopped early/failed; an arm with nothing to search has one. "
+        "Failed: evaluation trials that failed. "
         "Steps and time: training spent on tuning and evaluation together.",
     ]
 

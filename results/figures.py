@@ -26,6 +26,8 @@ DETECTOR_METRICS: Mapping[str, str] = {
     "detector_recall": "recall",
 }
 PICTURES_NAME = "images.npz"
+COMMON_AXIS_UP_TO = 2.0
+"""Ratio of spans up to which components and baselines are drawn to one scale."""
 MAX_PICTURE_ROWS = 20
 MAX_PICTURES_PER_CLASS = 8
 
@@ -49,6 +51,16 @@ class Effects:
 
     reference: str
     effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EffectGroup:
+    """Effects that share an axis."""
+
+    effects: tuple[Effect, ...]
+    low: float
+    high: float
+    """Limits of the axis; they always include zero."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +128,25 @@ def effects(table: ConditionTable) -> Effects:
     )
 
 
+def effect_groups(data: Effects) -> tuple[EffectGroup, ...]:
+    """Components and baselines, each on an axis of its own: a far-off baseline must not flatten what the study asks."""
+    split = [tuple(e for e in data.effects if e.baseline is baseline) for baseline in (False, True)]
+    groups = [effects for effects in split if effects]
+    limits = [_limits(effects) for effects in groups]
+    spans = [high - low for low, high in limits]
+    if len(groups) == 2 and max(spans) <= COMMON_AXIS_UP_TO * min(spans):
+        common = (min(low for low, _ in limits), max(high for _, high in limits))
+        limits = [common, common]
+    return tuple(EffectGroup(effects=e, low=low, high=high) for e, (low, high) in zip(groups, limits, strict=True))
+
+
+def _limits(effects: Sequence[Effect]) -> tuple[float, float]:
+    values = [v for e in effects for v in (e.mean, *(d for _, d in e.by_seed))]
+    values += [v for e in effects if e.interval for v in (e.interval.low, e.interval.high)]
+    widest = max(map(abs, values)) or 1.0
+    return min(*values, -0.25 * widest) - 0.06 * widest, max(*values, 0.25 * widest) + 0.06 * widest
+
+
 def line(records: Sequence[TrialRecord], metric: str, label: str) -> Line | None:
     """Mean and t interval of a curve over the records that have it; None where they share no step."""
     curves = [{int(s): float(v) for s, v in r.curves[metric]} for r in records if r.curves.get(metric)]
@@ -176,7 +207,10 @@ def load_pictures(study_dir: Path) -> PictureGrid | None:
     """
     path = study_dir / PICTURES_NAME
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as handle:
+            archive = np.load(handle, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("a single array")
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         return None

@@ -20,12 +20,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from results.figures import Effects, Line, Panel, PictureGrid, mosaic
+from results.figures import EffectGroup, Effects, Line, Panel, PictureGrid, effect_groups, mosaic
 
-WIDTH = 10.4
-"""Inches; the page shows figures at this width and shrinks them on narrow screens."""
+WIDTH = 9.0
+"""Inches: text stays readable at the width of a page of paper, and of a laptop."""
 
 _INK, _MUTED, _FAINT = "#1c2733", "#5b6773", "#d9dee3"
 _BLUE, _VERMILLION, _GREEN, _PURPLE, _ORANGE = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#E69F00"
@@ -35,10 +35,10 @@ _STYLE = {
     "svg.fonttype": "path",
     "text.parse_math": False,
     "font.family": ["DejaVu Sans"],
-    "font.size": 9,
-    "axes.titlesize": 9,
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
     "axes.titlelocation": "left",
-    "axes.labelsize": 9,
+    "axes.labelsize": 8.5,
     "axes.labelcolor": _INK,
     "axes.edgecolor": _MUTED,
     "axes.linewidth": 0.7,
@@ -50,10 +50,10 @@ _STYLE = {
     "ytick.color": _MUTED,
     "xtick.labelcolor": _INK,
     "ytick.labelcolor": _INK,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
     "legend.frameon": False,
-    "legend.fontsize": 9,
+    "legend.fontsize": 8.5,
 }
 
 _LOOKS: Mapping[str, dict[str, Any]] = {
@@ -69,68 +69,54 @@ _LOOKS: Mapping[str, dict[str, Any]] = {
 
 
 def draw_effects(data: Effects) -> bytes:
-    """Horizontal intervals around zero, a row per arm, a dot per seed."""
-    rows = data.effects
+    """Horizontal intervals around zero, a row per arm, a dot per seed; components above, baselines below."""
+    groups = effect_groups(data)
+    lengths = [len(g.effects) for g in groups]
     with _drawing():
-        figure = Figure(figsize=(WIDTH, 1.15 + 0.46 * len(rows)), layout="constrained")
-        axes = figure.add_subplot()
-        axes.axvline(0, color=_INK, linewidth=1.1, zorder=1)
-        for place, effect in enumerate(rows):
-            colour = _PURPLE if effect.baseline else _BLUE
-            for index, (_, value) in enumerate(effect.by_seed):
-                offset = (index - (len(effect.by_seed) - 1) / 2) * 0.3 / max(1, len(effect.by_seed) - 1)
-                axes.plot(
-                    value, place + offset, "o", markersize=3.4, color=colour, alpha=0.42, markeredgewidth=0, zorder=2
-                )
-            if effect.interval:
-                axes.hlines(place, effect.interval.low, effect.interval.high, color=colour, linewidth=2.2, zorder=3)
-            axes.plot(
-                effect.mean,
-                place,
-                "D" if effect.baseline else "o",
-                markersize=7.5,
-                markeredgewidth=1.6,
-                color=colour,
-                markerfacecolor=colour if effect.significant else "white",
-                zorder=4,
-            )
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_yticks(range(len(rows)), [_wrap(e.title, 44) for e in rows])
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.grid(axis="x", color=_FAINT, linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.xaxis.set_major_formatter(FuncFormatter(_signed_tick))
-        axes.set_xlabel(f"test error minus that of {_wrap(data.reference, 60)}, percentage points")
-        widest = max((abs(v) for e in rows for v in _extent(e.by_seed, e.mean)), default=1.0) or 1.0
-        low = min((v for e in rows for v in _extent(e.by_seed, e.mean)), default=-1.0)
-        high = max((v for e in rows for v in _extent(e.by_seed, e.mean)), default=1.0)
-        axes.set_xlim(min(low, -0.25 * widest) - 0.06 * widest, max(high, 0.25 * widest) + 0.06 * widest)
-        notes: dict[str, Any] = {
-            "horizontalalignment": "left",
-            "verticalalignment": "bottom",
-            "fontsize": 8.5,
-            "color": _MUTED,
-        }
-        axes.annotate(
-            "errs more →", (0, 1), (6, 3), xycoords=("data", "axes fraction"), textcoords="offset points", **notes
-        )
-        notes["horizontalalignment"] = "right"
-        axes.annotate(
-            "← errs less", (0, 1), (-6, 3), xycoords=("data", "axes fraction"), textcoords="offset points", **notes
-        )
-        _effect_legend(figure, rows_have_baseline=any(e.baseline for e in rows))
+        figure = Figure(figsize=(WIDTH, 0.7 + sum(0.42 * n + 0.4 for n in lengths)), layout="constrained")
+        grid = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[n + 0.2 for n in lengths]).ravel()
+        for axes, group in zip(grid, groups, strict=True):
+            _draw_effect_group(axes, group)
+        offset: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+        look: dict[str, Any] = {"verticalalignment": "bottom", "fontsize": 8, "color": _MUTED}
+        grid[0].annotate("errs more →", (0, 1), (6, 2), horizontalalignment="left", **offset, **look)
+        grid[0].annotate("← errs less", (0, 1), (-6, 2), horizontalalignment="right", **offset, **look)
+        grid[-1].set_xlabel(f"test error minus that of {_wrap(data.reference, 60)}, percentage points")
+        _effect_legend(figure, groups)
         return _svg(figure)
+
+
+def _draw_effect_group(axes: Axes, group: EffectGroup) -> None:
+    axes.axvline(0, color=_INK, linewidth=1.1, zorder=1)
+    for place, effect in enumerate(group.effects):
+        colour = _PURPLE if effect.baseline else _BLUE
+        spread = 0.3 / max(1, len(effect.by_seed) - 1)
+        heights = [place + (i - (len(effect.by_seed) - 1) / 2) * spread for i in range(len(effect.by_seed))]
+        values = [value for _, value in effect.by_seed]
+        axes.plot(values, heights, "o", markersize=3.4, color=colour, alpha=0.45, markeredgewidth=0, zorder=2)
+        if effect.interval:
+            axes.hlines(place, effect.interval.low, effect.interval.high, color=colour, linewidth=2.2, zorder=3)
+        face = colour if effect.significant else "white"
+        look: dict[str, Any] = {"color": colour, "markerfacecolor": face, "markersize": 6.5, "markeredgewidth": 1.5}
+        axes.plot(effect.mean, place, "D" if effect.baseline else "o", zorder=4, **look)
+    axes.set_ylim(len(group.effects) - 0.4, -0.6)
+    axes.set_xlim(group.low, group.high)
+    axes.set_yticks(range(len(group.effects)), [_wrap(e.title, 44) for e in group.effects])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x", color=_FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.xaxis.set_major_formatter(FuncFormatter(_signed_tick))
 
 
 def draw_panels(panels: Sequence[Panel], *, ylabel: str, fraction: bool, backdrop_label: str = "") -> bytes:
     """Small multiples on common axes: lines with bands over training steps, three panels a row."""
     columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
-    titles = [_wrap(p.title, 38 if columns == 3 else 60) for p in panels]
+    titles = [_wrap(p.title, 34 if columns == 3 else 60) for p in panels]
     extra = 0.16 * max(t.count("\n") for t in titles)
     with _drawing():
-        figure = Figure(figsize=(WIDTH, 0.75 + rows * (1.85 + extra)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.75 + rows * (1.6 + extra)), layout="constrained")
         grid = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
         for axes, panel, title in zip(grid, panels, titles, strict=False):
             for behind in panel.backdrop:
@@ -148,15 +134,14 @@ def draw_panels(panels: Sequence[Panel], *, ylabel: str, fraction: bool, backdro
             grid[0].set_yticks([0, 0.25, 0.5, 0.75, 1.0])
             grid[0].yaxis.set_major_formatter(PercentFormatter(1.0))
         else:
-            low, high = _common_limits(panels)
-            grid[0].set_ylim(low, high)
+            _error_axis(grid[0], panels)
         for place, axes in enumerate(grid):
             if place >= len(panels):
                 axes.set_visible(False)
             if place + columns >= len(panels):
                 axes.tick_params(labelbottom=True)
-        figure.supxlabel("training step", fontsize=9)
-        figure.supylabel(ylabel, fontsize=9)
+        figure.supxlabel("training step", fontsize=8.5)
+        figure.supylabel(ylabel, fontsize=8.5)
         _panel_legend(figure, panels, backdrop_label)
         return _svg(figure)
 
@@ -178,7 +163,7 @@ def draw_pictures(data: PictureGrid) -> bytes:
             box = (left / width, (height - 0.33 - picture.shape[0] * scale) / height)
             axes = figure.add_axes((*box, picture.shape[1] * scale / width, picture.shape[0] * scale / height))
             axes.imshow(picture, interpolation="none", aspect="auto")
-            axes.set_title(source.title, fontsize=9, color=_INK if index == 0 else _VERMILLION, pad=5)
+            axes.set_title(source.title, fontsize=8.5, color=_INK if index == 0 else _VERMILLION, pad=5)
             axes.set_xticks([])
             row = picture.shape[0] / len(source.images)
             places = [(i + 0.5) * row for i in range(len(source.images))]
@@ -200,11 +185,22 @@ def _draw_line(axes: Axes, data: Line, look: Mapping[str, Any], band: float) -> 
         axes.fill_between(data.steps, data.low, data.high, color=look["color"], alpha=band, linewidth=0)
 
 
-def _common_limits(panels: Sequence[Panel]) -> tuple[float, float]:
-    """Limits for the means, with a margin: a band that is wide in one panel must not flatten all others."""
+def _error_axis(axes: Axes, panels: Sequence[Panel]) -> None:
+    """Limits after the means: a band that is wide in one panel must not flatten all others.
+
+    Logarithmic where errors fall far, because the end of training is what tells the arms apart.
+    """
     values = np.concatenate([line.mean for p in panels for line in (*p.lines, *p.backdrop)])
-    margin = max(0.12 * float(np.ptp(values)), 0.5)
-    return max(0.0, float(values.min()) - margin), min(100.0, float(values.max()) + margin)
+    low, high = float(values.min()), float(values.max())
+    if low > 0.1 and high > 3 * low:
+        axes.set_yscale("log")
+        axes.set_ylim(low / 1.12, min(100.0, high * 1.12))
+        axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        margin = max(0.12 * (high - low), 0.5)
+        axes.set_ylim(max(0.0, low - margin), min(100.0, high + margin))
 
 
 def _panel_legend(figure: Figure, panels: Sequence[Panel], backdrop_label: str) -> None:
@@ -222,35 +218,21 @@ def _panel_legend(figure: Figure, panels: Sequence[Panel], backdrop_label: str) 
     )
 
 
-def _effect_legend(figure: Figure, *, rows_have_baseline: bool) -> None:
+def _effect_legend(figure: Figure, groups: Sequence[EffectGroup]) -> None:
     def mark(marker: str, colour: str, face: str, label: str) -> Line2D:
-        return Line2D(
-            [],
-            [],
-            marker=marker,
-            color=colour,
-            markerfacecolor=face,
-            markersize=7,
-            markeredgewidth=1.6,
-            linestyle="",
-            label=label,
-        )
+        look: dict[str, Any] = {"markersize": 6.5, "markeredgewidth": 1.5, "linestyle": ""}
+        return Line2D([], [], marker=marker, color=colour, markerfacecolor=face, label=label, **look)
 
-    handles = [
-        mark("o", _BLUE, "white", "component off, mean"),
-        Line2D([], [], color=_BLUE, linewidth=2.2, label="95% interval"),
-    ]
-    if rows_have_baseline:
-        handles.insert(1, mark("D", _PURPLE, "white", "baseline, mean"))
+    baselines = {e.baseline for g in groups for e in g.effects}
+    handles = [mark("o", _BLUE, "white", "component off, mean")] if False in baselines else []
+    if True in baselines:
+        handles.append(mark("D", _PURPLE, "white", "baseline, mean"))
+    handles.append(Line2D([], [], color=_MUTED, linewidth=2.2, label="95% interval"))
     handles.append(Line2D([], [], marker="o", markersize=3.4, color=_MUTED, alpha=0.6, linestyle="", label="one seed"))
     handles.append(mark("o", _INK, _INK, "filled: significant after correction"))
     figure.legend(
         handles=handles, loc="outside upper left", ncols=5, handlelength=1.6, borderpad=0.1, columnspacing=1.4
     )
-
-
-def _extent(by_seed: Sequence[tuple[int, float]], mean: float) -> list[float]:
-    return [*(value for _, value in by_seed), mean]
 
 
 def _signed_tick(value: float, _: int) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from results import figures
 from results.display import number, signed
 from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS, Effects, Panel, PictureGrid
-from results.files import write_atomically
 from results.ledger import Ledger
 from results.manifest import StudyManifest
 from results.render.csv import render_csv
@@ -20,6 +19,7 @@ from results.render.latex import render_latex
 from results.render.markdown import render_markdown
 from results.tables import CellRecords, ConditionTable, MainTable, select_records, table_of_cells
 from results.verdict import verdict
+from trainables.files import write_atomically
 
 LEDGER_FOLDER = "ledger"
 REPORT_FOLDER = "report"
@@ -127,7 +127,7 @@ def _draw_condition(table: ConditionTable, cells: Mapping[tuple[str, str], CellR
         ),
         (
             detector := figures.quality_curves(table, cells, DETECTOR_METRICS),
-            lambda: _quality(detector, "detector", "Quality of the detector", _DETECTOR_CAPTION, "value"),
+            lambda: _quality(detector, "detector", "Quality of the detector", _DETECTOR_CAPTION, "score"),
         ),
     ]
     return [draw() for data, draw in candidates if data]
@@ -160,7 +160,8 @@ def _effects(data: Effects) -> PageFigure:
         title="Effect of each component, and baselines",
         caption=f"Paired difference of the test error to {data.reference}. Right of zero: this arm errs more, so "
         "what was switched off helps. Small dots are single seeds, bars are BCa bootstrap 95% intervals that are not "
-        "corrected for the number of comparisons; a filled marker is significant after Holm correction.",
+        "corrected for the number of comparisons; baselines that are far off have an axis of their own; "
+        "a filled marker is significant after Holm correction.",
         alt=f"Test error minus that of {data.reference}, in percentage points: {listed}.",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ Mark = Literal["incomplete", "unequal budget", "underpowered"]
 
 MARKS: Mapping[Mark, str] = {
     "incomplete": "a planned evaluation seed is missing or failed, or no tuning trial completed",
-    "unequal budget": "a smaller share of the planned tuning trials gave a result here than in another arm of this table",
+    "unequal budget": "a smaller share of the planned tuning trials gave a result than in another arm of this table",
     "underpowered": f"with this many pairs no difference, however large, reaches a corrected p of {ALPHA}",
 }
 
@@ -294,7 +295,7 @@ def _condition_table(
             best=_best_config(cell),
             evaluation_failed=sum(r.status == "failed" for r in cell.evaluation),
             steps=sum(r.steps for r in spent),
-            seconds=sum(r.seconds for r in spent),
+            seconds=math.fsum(r.seconds for r in spent),
             marks=tuple(mark for mark, holds in marks.items() if holds),
         )
 

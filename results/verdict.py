@@ -65,8 +65,8 @@ def _comparisons(table: ConditionTable) -> list[str]:
         listed = _join(f"{r.title} ({signed(_mean(r))})" for r in ordered)
         seeds = {r.difference.n for r in rest if r.difference}
         sentences.append(
-            f"After correction not distinguishable from noise with {_range(seeds)}, difference to {base} in percentage points: "
-            f"{listed}. This does not show that these differences are zero."
+            f"After correction not distinguishable from noise with {_range(seeds)}, difference to {base} in "
+            f"percentage points: {listed}. This does not show that these differences are zero."
         )
         sentences += _same_direction(rest, base)
     return sentences

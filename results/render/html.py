@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from results.verdict import verdict
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 MAX_FAILURES_SHOWN = 100
+FULL_WIDTH_POINTS = 648
+"""Of a figure that fills the page; `results.plots.WIDTH` in points."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,12 @@ class PageFigure:
     caption: str
     alt: str
     """What the figure says, for those who do not see it."""
+
+    @property
+    def width(self) -> int:
+        """Percent of the page's width at which all figures' text has one size."""
+        found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', self.svg)
+        return min(100, round(100 * float(found[1]) / FULL_WIDTH_POINTS)) if found else 100
 
     @property
     def uri(self) -> str:

@@ -39,6 +39,7 @@ _ESCAPES = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
+    "*": "{*}",
     "[": "{[}",
     "]": "{]}",
     "–": "--",

@@ -8,7 +8,7 @@ from results.display import DisplayRow, display_rows, footnotes, mark_notes
 from results.tables import ConditionTable, MainTable
 from results.verdict import verdict
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 
 
 def render_markdown(table: MainTable) -> str:

@@ -19,10 +19,28 @@ SEARCH = "search-1"
 
 ARMS = (
     ("rsmatch", "RSMatch", "full", "", 9.0),
-    ("rsmatch-without-detector", "RSMatch without detector", "ablated", "Every unlabelled image trains the class head.", 11.6),
-    ("rsmatch-without-queue", "RSMatch without class-wise queue", "ablated", "The detector stays with the PU risk.", 9.9),
+    (
+        "rsmatch-without-detector",
+        "RSMatch without detector",
+        "ablated",
+        "Every unlabelled image trains the class head.",
+        11.6,
+    ),
+    (
+        "rsmatch-without-queue",
+        "RSMatch without class-wise queue",
+        "ablated",
+        "The detector stays with the PU risk.",
+        9.9,
+    ),
     ("rsmatch-without-class-wise", "RSMatch with one queue", "ablated", "One queue for all classes.", 9.2),
-    ("rsmatch-without-dummy-head", "RSMatch without dummy head", "ablated", "Synthetic images train the class head.", 10.4),
+    (
+        "rsmatch-without-dummy-head",
+        "RSMatch without dummy head",
+        "ablated",
+        "Synthetic images train the class head.",
+        10.4,
+    ),
     ("rsmatch-without-synthetic", "RSMatch without synthetic images", "ablated", "Synthetic images are dropped.", 9.6),
     ("rsmatch-without-score-memory", "RSMatch without score memory", "ablated", "The current score alone.", 8.9),
     ("fixmatch", "FixMatch", "baseline", "", 12.1),
@@ -62,7 +80,14 @@ def tuning(number: int = 0, val_error: float | None = 10.0, **changes: Any) -> T
     """A tuning trial."""
     metrics = {} if val_error is None else {"val_error": val_error}
     suggested = {"threshold": 0.9 + number / 100}
-    values = {"phase": "tune", "number": number, "seed": 0, "search": SEARCH, "metrics": metrics, "suggested": suggested}
+    values = {
+        "phase": "tune",
+        "number": number,
+        "seed": 0,
+        "search": SEARCH,
+        "metrics": metrics,
+        "suggested": suggested,
+    }
     return record(**{**values, **changes})
 
 
@@ -89,7 +114,9 @@ def manifest(
             )
             for name, title, role, meaning, *_ in arms
         ),
-        "conditions": tuple(ConditionInfo(name=c, title=f"digits, 4 labels per class, {c} synthetic") for c in conditions),
+        "conditions": tuple(
+            ConditionInfo(name=c, title=f"digits, 4 labels per class, {c} synthetic") for c in conditions
+        ),
         "cells": tuple(
             CellInfo(cell=cell_id(name, c), arm=name, condition=c, search=SEARCH, tuning_trials=tuning_trials)
             for name, *_ in arms
@@ -110,7 +137,9 @@ def cell_id(arm: str, condition: str = "half") -> str:
     return f"cell-{arm}" if condition == "half" else f"cell-{arm}-{condition}"
 
 
-def evaluations(arm: str, errors: Mapping[int, float], suggested: Mapping[str, Any], **changes: Any) -> list[TrialRecord]:
+def evaluations(
+    arm: str, errors: Mapping[int, float], suggested: Mapping[str, Any], **changes: Any
+) -> list[TrialRecord]:
     """One completed evaluation per seed."""
     return [
         record(
@@ -129,7 +158,9 @@ def evaluations(arm: str, errors: Mapping[int, float], suggested: Mapping[str, A
     ]
 
 
-def study_records(study: StudyManifest, errors: Mapping[str, float] | None = None, curves: bool = True) -> list[TrialRecord]:
+def study_records(
+    study: StudyManifest, errors: Mapping[str, float] | None = None, curves: bool = True
+) -> list[TrialRecord]:
     """All trials of a study that went well; errors scatter around an arm's own, seeds shift all arms alike."""
     means = dict(errors or {arm[0]: arm[4] for arm in ARMS})
     records = []
@@ -212,7 +243,9 @@ def _curves(error: float, seed: int, detects: bool, arm: str) -> dict[str, list[
     random = np.random.default_rng(seed)
     steps = np.arange(100, 1001, 100)
 
-    def approach(start: float, end: float, noise: float, low: float = 0.0, high: float = 1.0) -> list[tuple[int, float]]:
+    def approach(
+        start: float, end: float, noise: float, low: float = 0.0, high: float = 1.0
+    ) -> list[tuple[int, float]]:
         values = end + (start - end) * np.exp(-steps / 260) + random.normal(0, noise, len(steps))
         return [(int(s), float(v)) for s, v in zip(steps, values.clip(low, high), strict=True)]
 

@@ -1,0 +1,117 @@
+"""Our statistics against scipy and against slow, literal implementations of the definitions."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from results import statistics as s
+
+
+def differences(n, seed=0):
+    return np.random.default_rng([n, seed]).normal(0.6, 1.0, n).round(2).tolist()
+
+
+@pytest.mark.parametrize("n", [2, 3, 6, 12])
+def test_mean_interval_is_scipys(n):
+    values = differences(n)
+    found = s.mean_interval(values)
+    expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert found.mean == pytest.approx(np.mean(values))
+    assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize("n", [2, 3, 6, 9, 12])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_sign_flip_p_is_scipys(n, seed):
+    values = differences(n, seed)
+    expected = scipy.stats.permutation_test(
+        (values,), lambda x, axis: np.sum(x, axis=axis), permutation_type="samples", n_resamples=np.inf, vectorized=True
+    )
+    assert s.sign_flip_p(values) == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize("values", [["0.1", "0.2", "-0.3", "0.4"], ["0.7", "0.1", "0.8", "-0.2", "0.3"]])
+def test_sign_flip_p_is_exact_where_sums_tie(values):
+    exact = [Fraction(v) for v in values]
+    sums = [
+        abs(sum(sign * v for sign, v in zip(signs, exact, strict=True)))
+        for signs in itertools.product((-1, 1), repeat=len(exact))
+    ]
+    expected = sum(total >= abs(sum(exact)) for total in sums) / len(sums)
+    assert s.sign_flip_p([float(v) for v in exact]) == expected
+
+
+def test_sampled_sign_flips_are_close_to_all_of_them(monkeypatch):
+    values = differences(14)
+    exact = s.sign_flip_p(values)
+    monkeypatch.setattr(s, "EXACT_SIGN_FLIPS_UP_TO", 10)
+    assert s.sign_flip_p(values) == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / s.SIGN_FLIP_DRAWS))
+
+
+def slow_bca(values):
+    """Efron & Tibshirani (1993), equations 14.9 to 14.15, over all n^n resamples."""
+    n, normal = len(values), scipy.stats.norm
+    exact = [Fraction(str(v)) for v in values]
+    means = sorted(sum(pick) / n for pick in itertools.product(exact, repeat=n))
+    mean = sum(exact) / n
+    share = Fraction(sum(2 * (m < mean) + (m == mean) for m in means), 2 * len(means))
+    z0 = normal.ppf(float(share))
+    jackknife = [(sum(exact) - v) / (n - 1) for v in exact]
+    centre = sum(jackknife) / n
+    a = float(sum((centre - j) ** 3 for j in jackknife)) / (6 * float(sum((centre - j) ** 2 for j in jackknife)) ** 1.5)
+    ends = []
+    for level in (0.025, 0.975):
+        z = z0 + normal.ppf(level)
+        ends.append(float(means[math.ceil(normal.cdf(z0 + z / (1 - a * z)) * len(means) - 1e-9) - 1]))
+    return ends
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_bca_interval_is_the_definition_over_all_resamples(n, seed):
+    values = differences(n, seed)
+    found, mirrored = s.bca_interval(values), s.bca_interval([-v for v in values])
+    slow = slow_bca(values)
+    other = slow_bca([-v for v in values])
+    # one of the two orientations is computed, the other is its mirror
+    assert (found.low, found.high) == pytest.approx(slow) or (mirrored.low, mirrored.high) == pytest.approx(other)
+    assert found.low == pytest.approx(slow[0], abs=0.05)
+    assert found.high == pytest.approx(slow[1], abs=0.05)
+
+
+@pytest.mark.parametrize("n", [6, 10, 15])
+def test_bca_interval_is_close_to_scipys(n):
+    values = differences(n)
+    expected = scipy.stats.bootstrap((values,), np.mean, n_resamples=49_999, method="BCa", rng=1).confidence_interval
+    found = s.bca_interval(values)
+    tolerance = 0.03 * np.std(values)
+    assert found.low == pytest.approx(expected.low, abs=tolerance)
+    assert found.high == pytest.approx(expected.high, abs=tolerance)
+
+
+def test_sampled_bootstrap_is_close_to_the_ideal_one(monkeypatch):
+    values = differences(9)
+    exact = s.bca_interval(values)
+    monkeypatch.setattr(s, "EXACT_BOOTSTRAP_UP_TO", 2)
+    sampled = s.bca_interval(values)
+    assert (sampled.low, sampled.high) == pytest.approx((exact.low, exact.high), abs=0.03 * np.std(values))
+
+
+@pytest.mark.parametrize("n", [3, 6, 20])
+def test_effect_size_is_hedges_correction_of_cohens_d(n):
+    values = differences(n)
+    found = s.paired_difference(values, [0.0] * n).effect_size
+    d = np.mean(values) / np.std(values, ddof=1)
+    half = (n - 1) / 2
+    correction = scipy.special.gamma(half) / (math.sqrt(half) * scipy.special.gamma(half - 0.5))
+    assert found == pytest.approx(d * correction)
+    assert correction == pytest.approx(1 - 3 / (4 * (n - 1) - 1), abs=0.15 / n)
+
+
+def test_holm_on_the_textbooks_example():
+    # Holm (1979) by hand: sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1, then made monotone
+    assert s.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))

@@ -1,0 +1,172 @@
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from results import figures
+from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS
+from results.plots import draw_effects, draw_panels, draw_pictures
+from results.statistics import mean_interval
+from results.tables import select_records, table_of_cells
+from tests.unit.results.factories import manifest, pictures, record, study_records
+
+
+@pytest.fixture(scope="module")
+def study():
+    one = manifest()
+    cells = select_records(one, study_records(one))
+    return table_of_cells(one, cells).conditions[0], cells
+
+
+def is_svg(content):
+    return ET.fromstring(content).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_effects_are_the_tables_differences(study):
+    table, _ = study
+    data = figures.effects(table)
+    assert [e.arm for e in data.effects] == [r.arm for r in table.compared]
+    first = data.effects[0]
+    assert first.mean == pytest.approx(np.mean([d for _, d in first.by_seed]))
+    assert first.interval == table.compared[0].difference.interval
+
+
+def test_far_off_baselines_get_an_axis_of_their_own(study):
+    components, baselines = figures.effect_groups(figures.effects(study[0]))
+    assert {e.baseline for e in components.effects} == {False}
+    assert baselines.high > 2 * components.high
+    assert all(
+        g.low <= e.interval.low and e.interval.high <= g.high for g in (components, baselines) for e in g.effects
+    )
+
+
+def test_baselines_of_the_same_size_share_the_axis():
+    one = manifest()
+    errors = dict.fromkeys([a.name for a in one.arms], 10.0) | {"fixmatch": 11.0}
+    table = table_of_cells(one, select_records(one, study_records(one, errors))).conditions[0]
+    first, second = figures.effect_groups(figures.effects(table))
+    assert (first.low, first.high) == (second.low, second.high)
+    assert first.low < 0 < first.high
+
+
+def test_line_is_mean_and_interval_at_the_steps_that_all_seeds_share():
+    records = [
+        record(seed=1, curves={"val_error": [(10, 50.0), (20, 30.0), (30, 20.0)]}),
+        record(seed=2, curves={"val_error": [(10, 54.0), (30, 22.0)]}),
+        record(seed=3, curves={}),
+    ]
+    found = figures.line(records, "val_error", "RSMatch")
+    assert found.steps.tolist() == [10, 30]
+    assert found.mean.tolist() == [52.0, 21.0]
+    expected = mean_interval([50.0, 54.0]).interval
+    assert (found.low[0], found.high[0]) == (expected.low, expected.high)
+    assert found.seeds == 2
+
+
+def test_line_of_one_seed_has_a_band_of_no_width():
+    found = figures.line([record(curves={"val_error": [(10, 50.0)]})], "val_error", "")
+    assert found.low.tolist() == found.high.tolist() == [50.0]
+
+
+def test_there_is_no_line_where_nothing_is_shared():
+    apart = [record(curves={"val_error": [(10, 1.0)]}), record(seed=2, curves={"val_error": [(20, 1.0)]})]
+    assert figures.line(apart, "val_error", "") is None
+    assert figures.line([], "val_error", "") is None
+
+
+def test_learning_curves_have_the_reference_behind_every_other_arm(study):
+    panels = figures.learning_curves(*study)
+    assert len(panels) == 9
+    assert panels[0].backdrop == ()
+    assert all(p.backdrop[0].label == "RSMatch" for p in panels[1:])
+
+
+def test_arms_without_a_detector_have_no_detector_panel(study):
+    arms = {p.arm for p in figures.quality_curves(*study, DETECTOR_METRICS)}
+    assert arms.isdisjoint({"fixmatch", "supervised", "rsmatch-without-detector"})
+    assert len(arms) == 6
+    assert len(figures.quality_curves(*study, PSEUDO_LABEL_METRICS)) == 8
+
+
+def test_failed_trials_do_not_enter_curves():
+    one = manifest()
+    records = [r for r in study_records(one) if r.phase == "tune"]
+    assert figures.learning_curves(table_of_cells(one, select_records(one, records)).conditions[0], {}) == ()
+
+
+def test_pictures_are_read_real_first(tmp_path):
+    assert figures.load_pictures(tmp_path) is None
+    pictures(tmp_path)
+    grid = figures.load_pictures(tmp_path)
+    assert [s.title for s in grid.sources] == ["real", "synthetic: flow", "synthetic: vae"]
+    assert grid.classes[3] == "digit 3"
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"real": np.zeros((2, 1, 4, 4, 3), np.uint8)},
+        {"classes": np.array(["a"]), "real": np.zeros((2, 1, 4, 4, 3), np.uint8)},
+        {"classes": np.array(["a"]), "real": np.zeros((1, 1, 4, 4, 3))},
+        {"classes": np.array(["a"]), "synthetic_x": np.zeros((1, 4, 4, 3), np.uint8)},
+        {"classes": np.array([{"a": 1}], dtype=object), "real": np.zeros((1, 1, 4, 4, 3), np.uint8)},
+    ],
+)
+def test_pictures_of_another_layout_are_refused(tmp_path, arrays):
+    np.savez(tmp_path / "images.npz", **arrays)
+    with pytest.raises(figures.PicturesDamaged, match=r"images\.npz"):
+        figures.load_pictures(tmp_path)
+
+
+def test_file_that_is_no_archive_is_refused(tmp_path):
+    with (tmp_path / "images.npz").open("wb") as handle:
+        np.save(handle, np.zeros(3))
+    with pytest.raises(figures.PicturesDamaged, match="single array"):
+        figures.load_pictures(tmp_path)
+    (tmp_path / "images.npz").write_bytes(b"PK\x03\x04 broken")
+    with pytest.raises(figures.PicturesDamaged):
+        figures.load_pictures(tmp_path)
+
+
+def test_mosaic_repeats_pixels_and_leaves_white_gaps():
+    images = np.arange(2 * 3 * 2 * 2, dtype=np.uint8).reshape(2, 3, 2, 2, 1)
+    found = figures.mosaic(images, gap=1, scale=2)
+    assert found.shape == (2 * 5 - 1, 3 * 5 - 1, 3)
+    assert (found[:2, :2] == images[0, 0, 0, 0]).all()
+    assert (found[5:7, 12:14] == images[1, 2, 0, 1]).all()
+    assert (found[4] == 255).all()
+    assert (found[:, 4] == 255).all()
+
+
+def test_drawings_are_svg_and_the_same_every_time(study, tmp_path):
+    pictures(tmp_path)
+    draws = [
+        lambda: draw_effects(figures.effects(study[0])),
+        lambda: draw_panels(figures.learning_curves(*study), ylabel="%", fraction=False, backdrop_label="RSMatch"),
+        lambda: draw_panels(figures.quality_curves(*study, DETECTOR_METRICS), ylabel="score", fraction=True),
+        lambda: draw_pictures(figures.load_pictures(tmp_path)),
+    ]
+    for draw in draws:
+        first = draw()
+        assert is_svg(first)
+        assert first == draw()
+        assert b"<dc:date>" not in first
+
+
+@pytest.mark.parametrize("title", ["$x^$ <b>&amp;</b>", "方法 без очереди", "a" * 300, "", "100% \\frac{"])
+def test_any_title_can_be_drawn(title):
+    effect = figures.Effect(
+        arm="a", title=title, mean=0.0, interval=None, by_seed=((1, 0.0),), significant=False, baseline=False
+    )
+    assert is_svg(draw_effects(figures.Effects(reference=title, effects=(effect,))))
+    one = figures.line([record(curves={"val_error": [(10, 0.0)]})], "val_error", title)
+    panel = figures.Panel(arm="a", title=title, lines=(one,), backdrop=(one,))
+    assert is_svg(draw_panels([panel], ylabel=title, fraction=False, backdrop_label=title))
+    assert is_svg(
+        draw_pictures(
+            figures.PictureGrid(
+                classes=(title,),
+                sources=(figures.PictureSource(title=title, images=np.zeros((1, 1, 8, 8, 1), np.uint8)),),
+            )
+        )
+    )

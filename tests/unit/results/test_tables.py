@@ -1,0 +1,273 @@
+import dataclasses
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from results.statistics import holm, paired_difference
+from results.tables import main_table, select_records
+from results.verdict import verdict
+from tests.unit.results.factories import ARMS, START, evaluations, manifest, record, study_records, tuning
+
+TWO = (ARMS[0], ARMS[7])
+CHOSEN = {"threshold": 0.9}
+
+
+def two_arms(reference, other, seeds=(1, 2, 3), **changes):
+    """A table of RSMatch and FixMatch with these test errors by seed."""
+    study = manifest(TWO, seeds=seeds, tuning_trials=1, **changes)
+    records = [tuning(0, cell=f"cell-{arm}", arm=arm, suggested=CHOSEN) for arm in ("rsmatch", "fixmatch")]
+    records += evaluations("rsmatch", reference, CHOSEN) + evaluations("fixmatch", other, CHOSEN)
+    return study, records
+
+
+def only(study, records):
+    return main_table(study, records).conditions[0]
+
+
+def test_rows_are_in_the_manifests_order_and_complete():
+    study = manifest()
+    table = only(study, study_records(study))
+    assert [r.arm for r in table.rows] == [a.name for a in study.arms]
+    assert all(r.seeds_completed == r.seeds_planned == 6 for r in table.rows)
+    assert {r.marks for r in table.compared} == {("underpowered",)}
+    assert table.rows[0].marks == ()
+    assert table.rows[0].difference is None
+    assert table.comparisons == 8
+
+
+def test_positive_difference_means_that_the_arm_errs_more():
+    row = only(*two_arms({1: 10.0, 2: 11.0, 3: 12.0}, {1: 12.0, 2: 12.0, 3: 15.0})).row("fixmatch")
+    assert row.difference.mean == pytest.approx(2.0)
+    assert row.differences == ((1, 2.0), (2, 1.0), (3, 3.0))
+
+
+def test_pairs_are_taken_by_seed_and_only_where_both_completed():
+    row = only(*two_arms({1: 10.0, 2: 11.0, 3: 12.0}, {3: 15.0, 1: 12.0})).row("fixmatch")
+    assert row.differences == ((1, 2.0), (3, 3.0))
+    assert row.difference.n == 2
+    assert row.test_error.mean == pytest.approx(13.5)
+    assert "incomplete" in row.marks
+
+
+def test_correction_is_over_all_arms_also_those_to_come():
+    study = manifest(seeds=tuple(range(1, 11)))
+    records = study_records(study)
+    full = only(study, records)
+    expected = holm([r.difference.p for r in full.compared])
+    assert tuple(r.p_holm for r in full.compared) == expected
+    early = only(study, [r for r in records if r.arm in ("rsmatch", "fixmatch")])
+    assert early.row("fixmatch").p_holm == pytest.approx(8 * early.row("fixmatch").difference.p)
+    assert early.row("supervised").p_holm is None
+
+
+def test_evaluations_of_an_earlier_best_configuration_are_not_counted():
+    study, records = two_arms({1: 10.0, 2: 11.0, 3: 12.0}, {1: 12.0})
+    stale = evaluations("fixmatch", {1: 50.0, 2: 50.0}, {"threshold": 0.5})
+    row = only(study, [*stale, *records]).row("fixmatch")
+    assert row.test_errors == ((1, 12.0),)
+    assert row.steps == 2000
+
+
+def test_without_tuning_every_evaluation_of_the_cell_counts():
+    study = manifest(TWO, seeds=(1, 2), tuning_trials=0)
+    records = evaluations("rsmatch", {1: 10.0, 2: 11.0}, {}) + evaluations("fixmatch", {1: 12.0, 2: 12.0}, {})
+    table = only(study, records)
+    assert [r.seeds_completed for r in table.rows] == [2, 2]
+    assert table.rows[0].marks == ()
+    assert table.rows[0].best is None
+
+
+def test_unplanned_seeds_other_cells_and_later_suggestions_are_not_counted():
+    study, records = two_arms({1: 10.0, 2: 11.0, 3: 12.0}, {1: 12.0, 2: 12.0, 3: 15.0})
+    extra = [
+        *evaluations("fixmatch", {9: 90.0}, CHOSEN),
+        *evaluations("fixmatch", {1: 90.0}, CHOSEN, cell="cell-of-other-code"),
+        tuning(1, 0.0, cell="cell-fixmatch", arm="fixmatch"),
+        tuning(0, 0.0, cell="cell-fixmatch", arm="fixmatch", search="other", suggested={"threshold": 0.1}),
+    ]
+    assert main_table(study, [*records, *extra]).answers() == main_table(study, records).answers()
+
+
+def test_of_two_trials_of_one_seed_the_completed_then_the_newest_counts():
+    study, records = two_arms({1: 10.0}, {1: 12.0}, seeds=(1,))
+    newer = evaluations("fixmatch", {1: 13.0}, CHOSEN, started_at=START + timedelta(hours=1))
+    failed = evaluations(
+        "fixmatch", {1: 0.0}, CHOSEN, started_at=START + timedelta(hours=2), status="failed", metrics={}
+    )
+    row = only(study, [*failed, *newer, *records]).row("fixmatch")
+    assert row.test_errors == ((1, 13.0),)
+    assert row.evaluation_failed == 0
+
+
+def test_failed_evaluation_is_counted_and_marks_the_row():
+    study, records = two_arms({1: 10.0, 2: 11.0}, {1: 12.0}, seeds=(1, 2))
+    failed = evaluations("fixmatch", {2: 0.0}, CHOSEN, status="failed", metrics={}, error="out of memory")
+    row = only(study, [*records, *failed]).row("fixmatch")
+    assert (row.evaluation_failed, row.seeds_completed) == (1, 1)
+    assert "incomplete" in row.marks
+
+
+def test_cell_without_a_completed_tuning_trial_is_incomplete_and_has_no_error():
+    study, records = two_arms({1: 10.0}, {1: 12.0}, seeds=(1,))
+    records = [r for r in records if not (r.arm == "fixmatch" and r.phase == "tune")]
+    row = only(study, records).row("fixmatch")
+    assert row.test_error is None
+    assert set(row.marks) >= {"incomplete", "unequal budget"}
+
+
+def test_fewer_useful_tuning_trials_than_another_arm_is_an_unequal_budget():
+    study = manifest()
+    records = [
+        dataclasses.replace(r, status="failed", metrics={})
+        if (r.arm, r.phase, r.number) == ("fixmatch", "tune", 2)
+        else r
+        for r in study_records(study)
+    ]
+    table = only(study, records)
+    assert [r.arm for r in table.rows if "unequal budget" in r.marks] == ["fixmatch"]
+    assert dataclasses.asdict(table.row("fixmatch").tuning) == {"planned": 4, "completed": 2, "pruned": 1, "failed": 1}
+
+
+def test_arm_with_nothing_to_search_plans_one_trial_and_is_not_unequal():
+    study = manifest()
+    cells = tuple(dataclasses.replace(c, tuning_trials=1) if c.arm == "supervised" else c for c in study.cells)
+    study = dataclasses.replace(study, cells=cells)
+    row = only(study, study_records(study)).row("supervised")
+    assert row.tuning.planned == row.tuning.completed == 1
+    assert "unequal budget" not in row.marks
+
+
+def test_enough_seeds_are_not_underpowered():
+    study = manifest(seeds=tuple(range(1, 10)))
+    table = only(study, study_records(study))
+    assert not any(r.marks for r in table.rows)
+    assert table.seeds_needed == 9
+    assert table.row("supervised").significant
+
+
+def test_several_conditions_make_a_table_each():
+    study = manifest(conditions=("half", "most"))
+    table = main_table(study, study_records(study))
+    assert [c.condition for c in table.conditions] == ["half", "most"]
+    assert all(len(c.rows) == 9 for c in table.conditions)
+
+
+def test_arm_without_a_cell_has_no_row():
+    study = manifest()
+    study = dataclasses.replace(study, cells=study.cells[:-1])
+    table = only(study, study_records(study))
+    assert table.row("supervised") is None
+    assert table.comparisons == 7
+
+
+def test_answers_hold_no_time_and_survive_json():
+    study = manifest()
+    records = study_records(study)
+    slower = [
+        dataclasses.replace(r, seconds=3 * r.seconds, host="other", started_at=r.started_at + timedelta(days=1))
+        for r in reversed(records)
+    ]
+    one, two = main_table(study, records), main_table(study, slower)
+    assert one.answers() == two.answers()
+    assert one.times() != two.times()
+    text = json.dumps(one.answers())
+    assert "seconds" not in text
+    assert json.loads(text)["conditions"][0]["rows"][1]["difference"]["n"] == 6
+
+
+def test_empty_ledger_gives_a_table_of_nothing():
+    study = manifest()
+    table = only(study, [])
+    assert all(r.test_error is None and r.difference is None and r.best is None for r in table.rows)
+    assert table.pairs == 0
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.randoms(use_true_random=False))
+def test_order_of_records_does_not_matter(random):
+    study = manifest(TWO)
+    records = study_records(study, {"rsmatch": 9.0, "fixmatch": 12.0}, curves=False)
+    shuffled = random.sample(records, len(records))
+    assert main_table(study, shuffled) == main_table(study, records)
+
+
+def test_names_of_arms_do_not_matter():
+    study, records = two_arms({1: 10.0, 2: 11.0, 3: 12.0}, {1: 12.0, 2: 12.0, 3: 15.0})
+    swapped = dataclasses.replace(study, reference="fixmatch")
+    there, back = only(study, records).row("fixmatch").difference, only(swapped, records).row("rsmatch").difference
+    assert there.mean == -back.mean
+    assert there.p == back.p
+    assert there == paired_difference([12.0, 12.0, 15.0], [10.0, 11.0, 12.0])
+
+
+def test_selected_records_are_those_behind_the_number():
+    study, records = two_arms({1: 10.0}, {1: 12.0}, seeds=(1,))
+    cell = select_records(study, records)["fixmatch", "half"]
+    assert [r.phase for r in (*cell.tuning, *cell.evaluation)] == ["tune", "evaluate"]
+    assert cell.best is cell.tuning[0]
+
+
+def test_completed_record_without_a_test_error_is_missing_not_a_crash():
+    study, records = two_arms({1: 10.0, 2: 11.0}, {1: 12.0}, seeds=(1, 2))
+    odd = record(cell="cell-fixmatch", arm="fixmatch", seed=2, suggested=CHOSEN, metrics={"val_error": 3.0})
+    assert only(study, [*records, odd]).row("fixmatch").seeds_completed == 1
+
+
+# The verdict
+
+
+def test_verdict_says_when_no_difference_can_be_significant():
+    study = manifest()
+    text = " ".join(verdict(main_table(study, study_records(study))))
+    assert "With 6 paired seeds no single difference can be significant at 0.05 after correction" in text
+    assert "over 8 comparisons at least 0.25" in text
+    assert "9 seeds would be needed" in text
+    assert "not distinguishable from noise with 6 seeds" in text
+    assert "no effect" not in text
+
+
+def test_verdict_names_significant_differences_with_their_direction():
+    study = manifest(seeds=tuple(range(1, 11)))
+    errors = {arm[0]: arm[4] for arm in ARMS} | {"rsmatch-without-score-memory": 5.0}
+    sentences = verdict(main_table(study, study_records(study, errors)))
+    assert any(s.startswith("Supervised errs more than RSMatch, by 1") and "significant" in s for s in sentences)
+    assert any(s.startswith("RSMatch without score memory errs less than RSMatch") for s in sentences)
+    assert not any("can be significant" in s for s in sentences)
+
+
+def test_verdict_of_an_unfinished_study_says_what_is_missing():
+    study = manifest()
+    assert verdict(main_table(study, [])) == [
+        "There is no answer yet: RSMatch, which every difference is taken to, has no completed evaluation.",
+        "The study is not complete: 54 of 54 evaluation trials are missing, in every arm. "
+        "No tuning trial has completed yet in any arm.",
+    ]
+    half = [r for r in study_records(study) if r.phase == "tune" or r.seed < 3]
+    text = " ".join(verdict(main_table(study, half)))
+    assert "With 2 paired seeds so far" in text
+    assert "36 of 54 evaluation trials are missing" in text
+    only_reference = [r for r in study_records(study) if r.phase == "tune" or r.arm == "rsmatch"]
+    assert "nothing can be compared" in " ".join(verdict(main_table(study, only_reference)))
+
+
+def test_verdict_says_that_the_planned_seeds_will_do():
+    study = manifest(seeds=tuple(range(1, 10)))
+    part = [r for r in study_records(study) if r.phase == "tune" or r.seed < 5]
+    assert any("the 9 planned seeds can" in s for s in verdict(main_table(study, part)))
+
+
+def test_verdict_of_several_conditions_names_each():
+    study = manifest(conditions=("half", "most"))
+    sentences = verdict(main_table(study, study_records(study)))
+    assert {s.split(": ")[0] for s in sentences} == {c.title for c in study.conditions}
+
+
+def test_verdict_of_a_single_comparison_does_not_speak_of_correction_over_several():
+    sentences = verdict(main_table(*two_arms({1: 10.0, 2: 11.0, 3: 12.0}, {1: 12.0, 2: 12.0, 3: 15.0})))
+    cannot = next(s for s in sentences if "can be significant" in s)
+    assert "the smallest possible p is 0.25" in cannot
+    assert "comparisons" not in cannot
+    assert "6 seeds would be needed" in cannot
