@@ -133,7 +133,7 @@ def _draw_condition(table: ConditionTable, cells: Mapping[tuple[str, str], CellR
     return [draw() for data, draw in candidates if data]
 
 
-_BAND = "Mean over evaluation seeds; the band is the t 95% interval of the mean."
+_BAND = "Mean over evaluation seeds; the band is its 95% interval (Student's t)."
 _PSEUDO_LABEL_CAPTION = (
     "Accuracy: share of pseudo-labels above the threshold that are right. Coverage: share of unlabelled images above "
     "the threshold. Both for the real and for the synthetic part of the unlabelled images, which the benchmark knows "
