@@ -135,6 +135,8 @@ class StudyDriver:
             curves=curves,
             steps=steps[-1] if steps else 0,
             seconds=float(last.get("seconds", 0.0)),
+            setup_seconds=float(last.get("setup_seconds", 0.0)),
+            wall_seconds=float(last.get("wall_seconds", 0.0)),
             started_at=datetime.fromisoformat(started) if started else trial.handed_out_at,
             host=str(last.get("host", "")),
             process=int(last.get("process", 0)),

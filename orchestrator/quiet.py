@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ def quiet_output(log: Path, console: Console) -> Iterator[Console]:
     Yields a console that still writes where `console` did. Does nothing where `console` writes to something else than the process's
     own stdout or stderr (a test's buffer).
     """
+    logging.getLogger("ray.tune.analysis").setLevel(logging.ERROR)  # it misses result files that we told Tune not to write
     descriptor = _descriptor(console)
     if descriptor not in (1, 2):
         yield console

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results.files import replacing
+from trainables.files import replacing
 from results.records import TrialRecord
 
 _JSON_COLUMNS = ("config", "suggested", "metrics", "curves", "versions", "code", "data")
@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
         pa.field("status", pa.string(), nullable=False),
         *(pa.field(name, pa.string(), nullable=False) for name in _JSON_COLUMNS[:4]),
         pa.field("steps", pa.int64(), nullable=False),
-        pa.field("seconds", pa.float64(), nullable=False),
+        *(pa.field(name, pa.float64(), nullable=False) for name in ("seconds", "setup_seconds", "wall_seconds")),
         pa.field("started_at", pa.timestamp("us", tz="UTC"), nullable=False),
         pa.field("host", pa.string(), nullable=False),
         pa.field("process", pa.int64(), nullable=False),
@@ -151,6 +151,6 @@ def _read(path: Path) -> Iterator[TrialRecord]:
         raise
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, AttributeError) as problem:
         raise LedgerDamaged(
-            f"{path}: not a readable ledger part ({problem}); move it away and run the study again: "
+            f"{path}: not a readable ledger part ({' '.join(str(problem).split())}); move it away and run the study again: "
             "its trials run anew, nothing else does"
         ) from problem

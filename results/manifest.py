@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from results.files import write_atomically
+from trainables.files import write_atomically
 
 Role = Literal["full", "ablated", "baseline"]
 
@@ -79,11 +79,11 @@ class StudyManifest:
 
     def arm(self, name: str) -> ArmInfo:
         """The arm of that name; KeyError where there is none."""
-        return _by_name(self.arms, name)
+        return _find(self.arms, name)
 
     def condition(self, name: str) -> ConditionInfo:
         """The condition of that name; KeyError where there is none."""
-        return _by_name(self.conditions, name)
+        return _find(self.conditions, name)
 
     def save(self, study_dir: Path) -> Path:
         """Write `study.json` into the study's folder, atomically."""
@@ -110,7 +110,10 @@ class StudyManifest:
             raise ValueError(f"{path}: not a study manifest ({problem}); `ablate run` writes it anew") from problem
 
 
-def _by_name(items: Sequence[Any], name: str) -> Any:
+Named = TypeVar("Named", ArmInfo, ConditionInfo)
+
+
+def _find(items: Sequence[Named], name: str) -> Named:
     for item in items:
         if item.name == name:
             return item

@@ -51,8 +51,13 @@ class TrialRecord:
     """Metric name to (step, value) pairs in increasing step order."""
     steps: int = 0
     seconds: float = 0.0
+    """Time in training and validation."""
+    setup_seconds: float = 0.0
+    """From being handed to a process until the first step: images, views and weights."""
+    wall_seconds: float = 0.0
+    """From being handed to a process until its last report; after a resume, of the last process alone."""
     started_at: datetime
-    """In UTC."""
+    """When it was handed to its process, in UTC."""
     host: str = ""
     process: int = 0
     device: str = "cpu"

@@ -17,6 +17,7 @@ from ray import tune
 
 from trainables.data.datasets import DatasetDamaged, DatasetMissing
 from trainables.data.seed_block import SeedBlock, load_seed_block
+from trainables.source import source_hash
 from trainables.specs import DataSpec, Phase, TrialSpec
 from trainables.training import CheckpointDamaged, Trainer, TrainingDiverged
 
@@ -24,7 +25,15 @@ PAYLOAD = "ablate"
 """Key of a result under which a list of one dict holds all that the driver reads."""
 CHECKPOINT_SECONDS = 1.0
 VERSIONED = ("torch", "torchvision", "ray", "optuna", "mlflow", "pyarrow", "numpy")
-_EXPECTED = (TrainingDiverged, DatasetMissing, DatasetDamaged)
+LOADED_SOURCE = source_hash()
+"""Of the files as they were when this process imported them."""
+
+
+class SourceChanged(Exception):
+    """A worker has other training code than the driver that planned the trial."""
+
+
+_EXPECTED = (TrainingDiverged, DatasetMissing, DatasetDamaged, SourceChanged)
 
 
 class AblationTrainable(tune.Trainable):  # type: ignore[misc]
@@ -45,6 +54,8 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
         self._trainer: Trainer | None = None
         self._sent = 0
         self._started_at = datetime.now(UTC)
+        self._handed = time.perf_counter()
+        self._setup_seconds = 0.0
         self._saved = time.monotonic()
         return True
 
@@ -67,6 +78,7 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
     def _report(self) -> dict[str, Any]:
         if self._trainer is None:
             self._trainer = self._open()
+            self._setup_seconds = time.perf_counter() - self._handed
         trainer = self._trainer
         if not trainer.finished:
             trainer.run_to_report()
@@ -92,6 +104,11 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
         spec = TrialSpec.model_validate_json(self.config["spec"])
+        if spec.source != LOADED_SOURCE:
+            raise SourceChanged(
+                f"the training source is {LOADED_SOURCE} in this process and {spec.source} where the study was planned; "
+                "it was edited during the run, or a node has another version: run the study again"
+            )
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         block = seed_block(spec.data, spec.seed, spec.phase, self.config["cache"], str(device))
         self._provenance = block.provenance
@@ -111,6 +128,8 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
     def _about(self) -> dict[str, Any]:
         return {
             "started_at": self._started_at.isoformat(),
+            "setup_seconds": self._setup_seconds,
+            "wall_seconds": time.perf_counter() - self._handed,
             "host": platform.node(),
             "process": os.getpid(),
             "device": device_name(),
