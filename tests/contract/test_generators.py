@@ -1,0 +1,216 @@
+"""What holds for every generator and for the pools that they fill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.contract.trials import data_spec
+from trainables.data import GENERATORS
+from trainables.data.datasets import Images
+from trainables.data.generators import Generator
+from trainables.data.pools import PoolSpec, load_pool, pool_path, pool_specs
+from trainables.data.seed_block import cut_block, load_seed_block, make_pools, missing_pools
+from trainables.data.splits import synthetic_count
+
+pytestmark = pytest.mark.usefixtures("quick")
+every_generator = pytest.mark.parametrize("name", GENERATORS)
+
+
+@pytest.fixture(params=["digits", "fashion-mnist"])
+def part(request: pytest.FixtureRequest) -> Images:
+    """The generator part of a seed block."""
+    _, train, split, _ = cut_block(data_spec(request.param), 0)
+    return train.at(split.generator)
+
+
+def make(name: str, part: Images, labels: np.ndarray, seed: int = 0, **changes: Any) -> np.ndarray:
+    return GENERATORS[name].make(part, labels, num_classes=10, seed=seed, device="cpu", **changes)
+
+
+@every_generator
+def test_one_image_for_each_label_in_the_shape_of_the_real_ones(name: str, part: Images) -> None:
+    images = make(name, part, np.array([3, 1, 4, 1, 5]))
+    assert images.dtype == np.uint8
+    assert images.shape == (5, *part.images.shape[1:])
+    assert images.flags.c_contiguous
+    assert images.std() > 0
+
+
+@every_generator
+def test_no_labels_no_images(name: str, part: Images) -> None:
+    assert make(name, part, np.empty(0, np.int64)).shape == (0, *part.images.shape[1:])
+
+
+@every_generator
+def test_the_seed_fixes_every_pixel_and_the_random_state_of_the_process_stays(name: str, part: Images) -> None:
+    labels = np.arange(12) % 10
+    before = torch.get_rng_state()
+    first = make(name, part, labels, seed=7)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    assert np.array_equal(make(name, part, labels, seed=7), first)
+    assert not np.array_equal(make(name, part, labels, seed=8), first)
+
+
+@every_generator
+def test_images_are_made_and_not_copied(name: str, part: Images) -> None:
+    labels = np.arange(40) % 10
+    images = make(name, part, labels).reshape(40, -1).astype(int)
+    real = part.images.reshape(len(part), -1).astype(int)
+    nearest = np.abs(images[:, None] - real[None]).max(axis=2).min(axis=1)
+    assert nearest.min() > 0
+    assert len(np.unique(images, axis=0)) > 30
+
+
+@every_generator
+def test_training_says_how_far_it_is(name: str, part: Images) -> None:
+    seen: list[tuple[int, int]] = []
+    make(name, part, np.arange(2), progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (25, 25)
+    assert seen == sorted(seen)
+
+
+@every_generator
+def test_a_generator_learns_the_class_that_it_is_asked_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(GENERATORS[name]), "steps", 150)
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    images = np.where(labels[:, None, None, None] == 1, 230, 20) + rng.integers(-20, 20, (200, 1, 8, 8))
+    part = Images(images=images.astype(np.uint8), labels=labels.astype(np.int64))
+    drawn = GENERATORS[name].make(part, np.array([0] * 20 + [1] * 20), num_classes=2, seed=0, device="cpu")
+    brightness = drawn.reshape(40, -1).mean(axis=1)
+    assert brightness[:20].mean() < 80 < 170 < brightness[20:].mean()
+
+
+@pytest.mark.parametrize("contamination", [0.0, 0.3, 0.9])
+def test_a_pool_has_the_share_of_synthetic_images_that_was_asked_for(contamination: float, pools: Path) -> None:
+    spec = data_spec(contamination=contamination)
+    block = load_seed_block(spec, 0, "tune", pools)
+    synthetic = block.unlabelled.generator >= 0
+    assert synthetic.mean() == pytest.approx(contamination, abs=0.5 / len(synthetic))
+    sizes = [int((block.unlabelled.generator == i).sum()) for i in range(len(spec.generators))]
+    assert max(sizes) - min(sizes) <= 1
+    assert list(block.provenance["synthetic"]) == (list(spec.generators) if contamination else [])
+    for i, name in enumerate(spec.generators[: len(block.provenance["synthetic"])]):
+        assert block.provenance["synthetic"][name]["images"] == sizes[i]
+        asked = np.bincount(block.unlabelled.pool.labels[block.unlabelled.generator == i], minlength=10)
+        assert asked.max() - asked.min() <= 1
+
+
+def test_real_images_stay_the_same_when_contamination_grows(pools: Path) -> None:
+    def real(contamination: float) -> tuple[np.ndarray, ...]:
+        block = load_seed_block(data_spec(contamination=contamination), 0, "evaluate", pools)
+        assert block.test is not None
+        pool, origin = block.unlabelled.pool, block.unlabelled.generator
+        unlabelled = pool.images[origin < 0].reshape(-1, 64)
+        return np.unique(unlabelled, axis=0), block.labelled.images, block.validation.images, block.test.images
+
+    for clean, polluted in zip(real(0.0), real(0.9), strict=True):
+        assert np.array_equal(clean, polluted)
+
+
+def test_an_images_place_says_nothing_about_its_origin(pools: Path) -> None:
+    synthetic = load_seed_block(data_spec(), 0, "tune", pools).unlabelled.generator >= 0
+    halves = synthetic[: len(synthetic) // 2].mean(), synthetic[len(synthetic) // 2 :].mean()
+    assert abs(halves[0] - halves[1]) < 0.1
+
+
+def a_pool(**changes: Any) -> tuple[PoolSpec, Images]:
+    spec = data_spec(generators=("vae",))
+    _, train, split, fingerprint = cut_block(spec, 0)
+    (pool,) = pool_specs(spec, split, fingerprint, 0)
+    return PoolSpec(**{**pool.__dict__, "count": 15, **changes}), train.at(split.generator)
+
+
+def test_a_pool_is_made_once_and_then_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, part = a_pool()
+    made = load_pool(pool, part, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [pool_path(tmp_path, pool).name]
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(Generator, "make", never)
+    assert load_pool(pool, part, tmp_path).fingerprint == made.fingerprint
+
+
+def test_a_pools_file_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None:
+    pool, _ = a_pool()
+    changes = {
+        "dataset": "fashion-mnist",
+        "fingerprint": "x",
+        "generator": "flow",
+        "seed": 1,
+        "count": 16,
+        "split": "x",
+    }
+    assert changes.keys() == pool.__dict__.keys()
+    paths = {pool_path(tmp_path, a_pool(**{name: value})[0]) for name, value in changes.items()}
+    assert len(paths | {pool_path(tmp_path, pool)}) == len(changes) + 1
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_pool_is_made_again(data: st.DataObject, tmp_path: Path) -> None:
+    pool, part = a_pool(count=3)
+    path = pool_path(tmp_path, pool)
+    made = load_pool(pool, part, tmp_path)
+    content = bytearray(path.read_bytes())
+    if data.draw(st.booleans(), label="truncate"):
+        content = content[: data.draw(st.integers(0, len(content) - 1))]
+    else:
+        for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=3)):
+            content[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    assert load_pool(pool, part, tmp_path).fingerprint == made.fingerprint
+    assert load_pool(pool, part, tmp_path).fingerprint == made.fingerprint
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_pool_with_code_in_it_is_made_again_and_the_code_not_run(tmp_path: Path) -> None:
+    pool, part = a_pool(count=3)
+    made = load_pool(pool, part, tmp_path)
+    hit = tmp_path / "hit"
+
+    class Payload:
+        def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+            return Path.mkdir, (hit,)
+
+    images = np.empty(1, object)
+    images[0] = Payload()
+    np.savez(pool_path(tmp_path, pool), images=images, labels=made.labels, fingerprint=made.fingerprint)
+    assert load_pool(pool, part, tmp_path).fingerprint == made.fingerprint
+    assert not hit.exists()
+
+
+def test_a_generator_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, part = a_pool()
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Generator, "make", fails)
+    with pytest.raises(RuntimeError):
+        load_pool(pool, part, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_pools_are_those_that_are_not_there(tmp_path: Path) -> None:
+    spec = data_spec()
+    paths = missing_pools(spec, 0, tmp_path)
+    assert len(paths) == 2
+    progress: list[tuple[int, int]] = []
+    made = make_pools(spec, 0, tmp_path, device="cpu", progress=lambda done, total: progress.append((done, total)))
+    assert progress[-1] == (50, 50)
+    assert progress == sorted(progress)
+    assert missing_pools(spec, 0, tmp_path) == []
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    _, _, split, _ = cut_block(spec, 0)
+    assert sum(map(len, made)) == synthetic_count(len(split.unlabelled), 0.5)

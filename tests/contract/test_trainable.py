@@ -1,0 +1,181 @@
+"""The Tune trainable: one trial after another in one process, each as if it were alone there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.contract.trials import ARMS, Arm, Blocks, data_spec, run, trial
+from trainables import trainable
+from trainables.specs import TrialSpec
+from trainables.trainable import LOADED_SOURCE, PAYLOAD, AblationTrainable, checkpoint_path
+from trainables.training import Row, Trainer
+
+pytestmark = pytest.mark.usefixtures("quick")
+Make = Callable[[TrialSpec], AblationTrainable]
+
+
+def here(spec: TrialSpec) -> TrialSpec:
+    """The trial as this process's own source would plan it."""
+    return spec.model_copy(update={"source": LOADED_SOURCE})
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoints"
+
+
+@pytest.fixture
+def config(pools: Path, checkpoints: Path) -> Callable[[TrialSpec], dict[str, Any]]:
+    def of(spec: TrialSpec) -> dict[str, Any]:
+        text = spec.model_dump_json()
+        return {"spec": text, "cache": str(pools), "checkpoints": str(checkpoints), "cpus": 1}
+
+    return of
+
+
+@pytest.fixture
+def actor(config: Callable[[TrialSpec], dict[str, Any]]) -> Iterator[Make]:
+    trainable.seed_block.cache_clear()
+    yield lambda spec: AblationTrainable(config=config(spec))
+    trainable.seed_block.cache_clear()
+
+
+def payload(result: dict[str, Any]) -> dict[str, Any]:
+    (content,) = result[PAYLOAD]
+    return content
+
+
+def rows_of(actor: AblationTrainable) -> list[tuple[int, Row]]:
+    """Run the actor's trial to its end."""
+    rows: list[tuple[int, Row]] = []
+    while True:
+        result = actor.step()
+        assert "failed" not in payload(result), payload(result).get("traceback")
+        rows += payload(result)["rows"]
+        if result["done"]:
+            return rows
+
+
+def test_a_trial_gives_the_trainers_rows_one_report_at_a_time(actor: Make, blocks: Blocks) -> None:
+    spec = here(trial(Arm("fixmatch")))
+    ours = actor(spec)
+    results = [ours.step() for _ in range(3)]
+    assert [r["done"] for r in results] == [False, False, True]
+    rows = [row for r in results for row in payload(r)["rows"]]
+    assert [len(payload(r)["rows"]) for r in results] == [1, 1, 1]
+    assert rows == run(Trainer(spec, blocks(spec.data), torch.device("cpu")))
+    last = payload(results[-1])
+    assert last["step"] == 12
+    assert last["seconds"] > 0
+    assert last["data"]["dataset"] == "digits"
+    assert last["versions"]["torch"] == torch.__version__.partition("+")[0]
+
+
+@pytest.mark.parametrize("arm", ARMS, ids=str)
+def test_a_trial_after_another_equals_the_trial_alone(
+    arm: Arm, actor: Make, config: Callable[[TrialSpec], dict[str, Any]]
+) -> None:
+    spec = here(trial(arm, steps=4, reports=2))
+    alone = rows_of(actor(spec))
+    before = here(trial(Arm("rsmatch"), seed=1, data=data_spec(contamination=0.2), phase="tune", steps=3, reports=3))
+    ours = actor(before)
+    ours.step()  # left in the middle, as a stopped trial is
+    assert ours.reset_config(config(spec)) is True
+    assert rows_of(ours) == alone
+
+
+def test_tuning_after_an_evaluation_sees_no_test_part(actor: Make, config: Any) -> None:
+    evaluate, tune = (here(trial(Arm("fixmatch"), phase=p, steps=2, reports=1)) for p in ("evaluate", "tune"))
+    ours = actor(evaluate)
+    assert "test_error" in rows_of(ours)[-1][1]
+    ours.reset_config(config(tune))
+    assert not any("test" in name for _, row in rows_of(ours) for name in row)
+
+
+def test_a_killed_trial_goes_on_from_its_own_checkpoint(
+    actor: Make, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainable, "CHECKPOINT_SECONDS", 0.0)
+    spec = here(trial(Arm("rsmatch")))
+    killed = actor(spec)
+    first = payload(killed.step())["rows"]
+    assert checkpoint_path(checkpoints, spec.trial_id).exists()
+    steps = []
+    train_step = Trainer.train_step
+    monkeypatch.setattr(Trainer, "train_step", lambda self: (steps.append(self.step), train_step(self))[1])
+    rows = rows_of(actor(spec))
+    assert rows[:1] == first  # all rows, those of before the kill included
+    assert steps == list(range(4, 12))
+    checkpoint_path(checkpoints, spec.trial_id).unlink()
+    assert rows_of(actor(spec)) == rows
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04"])
+def test_a_damaged_checkpoint_costs_time_and_nothing_else(content: bytes, actor: Make, checkpoints: Path) -> None:
+    spec = here(trial(Arm("fixmatch"), steps=4, reports=2))
+    expected = rows_of(actor(spec))
+    checkpoints.mkdir(exist_ok=True)
+    checkpoint_path(checkpoints, spec.trial_id).write_bytes(content)
+    assert rows_of(actor(spec)) == expected
+
+
+def test_a_trial_that_raises_ends_as_failed_and_the_next_one_runs(
+    actor: Make, config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = here(trial(Arm("fixmatch"), steps=2, reports=1))
+    ours = actor(spec)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_step", lambda self: 1 / 0)
+        result = ours.step()
+    assert result["done"] is True
+    assert payload(result)["failed"] == "ZeroDivisionError: division by zero"
+    assert "train_step" in payload(result)["traceback"]
+    assert payload(result)["rows"] == []
+    ours.reset_config(config(spec))
+    assert rows_of(ours)
+
+
+def test_a_diverged_trial_ends_as_failed_with_advice(actor: Make) -> None:
+    spec = here(trial(Arm("supervised"), steps=60, reports=1, config={"learning_rate": 10.0, "weight_decay": 1.0}))
+    result = actor(spec).step()
+    assert result["done"] is True
+    assert "a lower learning rate" in payload(result)["failed"]
+    assert "\n" not in payload(result)["failed"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"algorithm": "fixmatch"}', "not JSON"])
+def test_a_specification_that_is_none_is_a_failed_trial(text: str, actor: Make, config: Any) -> None:
+    ours = actor(here(trial(Arm("fixmatch"))))
+    ours.reset_config({**config(trial(Arm("fixmatch"))), "spec": text})
+    result = ours.step()
+    assert result["done"] is True
+    assert payload(result)["failed"].startswith("ValidationError")
+
+
+def test_other_training_code_is_refused(actor: Make) -> None:
+    result = actor(trial(Arm("fixmatch"))).step()
+    assert result["done"] is True
+    assert "run the study again" in payload(result)["failed"]
+
+
+def test_nothing_is_loaded_before_the_first_step(actor: Make, pools: Path) -> None:
+    spec = here(trial(Arm("fixmatch"), data=data_spec().model_copy(update={"dataset": "nowhere"})))
+    result = actor(spec).step()  # made without complaint
+    assert payload(result)["failed"] == "KeyError: 'nowhere'"
+
+
+def test_tunes_own_checkpoints_work_too(actor: Make, tmp_path: Path) -> None:
+    spec = here(trial(Arm("rsmatch")))
+    expected = rows_of(actor(spec))
+    first = actor(spec)
+    first.step()
+    (tmp_path / "tune").mkdir()
+    first.save_checkpoint(str(tmp_path / "tune"))
+    second = actor(spec)
+    second.load_checkpoint(str(tmp_path / "tune"))
+    assert rows_of(second) == expected
