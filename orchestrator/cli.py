@@ -29,7 +29,8 @@ app = typer.Typer(
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file, such as studies/digits.yaml")]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a study that has run")]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the study; may be repeated")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the study; may be repeated"),
 ]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder that studies write to")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
@@ -48,6 +49,9 @@ def main() -> None:
         code = INTERRUPTED
     except BrokenPipeError:
         code = DONE
+    except OSError as problem:
+        _complain(f"{problem.filename or 'ablate'}: {problem.strerror or problem}; what was recorded is kept, run again")
+        code = SOME_FAILED
     except Exception as problem:
         code = _usage_error(problem)
     sys.exit(code if isinstance(code, int) else DONE)
@@ -90,9 +94,15 @@ def run(
         console.print(f"{name}: nothing to run, the ledger has all {outcome.recorded} trials", highlight=False)
     _show_report(outcome.folders.study, console, write=outcome.ran > 0)
     if outcome.mirror_error:
-        _warn([f"MLflow is behind: {outcome.mirror_error}; the ledger has everything, `ablate sync {name}` writes the rest"])
+        _warn(
+            [
+                f"MLflow is behind: {outcome.mirror_error}; the ledger has everything, `ablate sync {name}` writes the rest"
+            ]
+        )
     else:
-        console.print(f"MLflow: `ablate ui {name}`" + ("" if runs == Path("runs") else f" --runs {runs}"), highlight=False)
+        console.print(
+            f"MLflow: `ablate ui {name}`" + ("" if runs == Path("runs") else f" --runs {runs}"), highlight=False
+        )
     if outcome.failed or outcome.blocked:
         for record in outcome.failed:
             place = f"{record.arm}, {record.phase} {record.number}"
@@ -149,7 +159,9 @@ def report(study: StudyName, runs: Runs = Path("runs")) -> None:
 def ui(
     study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Open the page of this study")] = None,
     runs: Runs = Path("runs"),
-    host: Annotated[str, typer.Option(help="Interface to listen on; anything but loopback lets others in")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Interface to listen on; anything but loopback lets others in")
+    ] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="5000 or a free one unless given")] = None,
 ) -> None:
     """Serve the MLflow UI on this machine until Ctrl-C."""
@@ -269,7 +281,7 @@ def _show_report(folder: Path, console: Console, *, write: bool) -> None:
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
-class _data_errors:  # noqa: N801
+class _data_errors:
     """Turns errors about data, manifest and ledger files, which say what to do, into messages without a traceback."""
 
     def __enter__(self) -> None:
@@ -277,9 +289,10 @@ class _data_errors:  # noqa: N801
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: Any) -> None:
         from results.ledger import LedgerDamaged
+        from results.manifest import ManifestDamaged
         from trainables.data.datasets import DatasetDamaged, DatasetMissing
 
-        if isinstance(problem, LedgerDamaged | DatasetDamaged | DatasetMissing):
+        if isinstance(problem, LedgerDamaged | ManifestDamaged | DatasetDamaged | DatasetMissing):
             raise AblateError(str(problem)) from problem
 
 

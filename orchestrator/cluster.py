@@ -68,9 +68,7 @@ def concurrent_trials(resources: ResourcesSpec, total: dict[str, float]) -> int:
     return fits if resources.actors is None else min(fits, resources.actors)
 
 
-def build_pools(
-    ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: Path, *, gpus: float, console: Console
-) -> None:
+def build_pools(ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: Path, *, gpus: float, console: Console) -> None:
     """Make the synthetic pools of these seed blocks side by side, with a line as each is done."""
     if not jobs:
         return

@@ -18,6 +18,7 @@ from results.figures import load_pictures
 from results.plots import draw_pictures
 from trainables.data.seed_block import load_seed_block
 from trainables.files import write_atomically
+from trainables.specs import Phase
 
 
 def show_data(loaded: LoadedStudy, runs: Path, console: Console) -> None:
@@ -36,7 +37,7 @@ def show_data(loaded: LoadedStudy, runs: Path, console: Console) -> None:
         table.add_column(heading, justify="right")
     table.add_column("pools")
     for spec, seed in plan.seed_blocks:
-        phase = "tune" if seed == study.tuning_seed else "evaluate"
+        phase: Phase = "tune" if seed == study.tuning_seed else "evaluate"
         block = load_seed_block(spec, seed, phase, folders.pools)
         facts = block.provenance
         pools = facts["synthetic"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -42,7 +42,7 @@ def _finding(name: str, ok: bool, found: str, remedy: str, *, required: bool = T
 
 def _machine() -> dict[str, Any]:
     machine = hardware()
-    free = shutil.disk_usage(os.getcwd()).free / 2**30
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
     found = f"{machine['cpus']} cores, {machine['memory_gib']} GiB, {machine['processor']}, {free:.0f} GiB disk free"
     return _finding("machine", free >= 1, found, "a study writes some 10 MB; free 1 GiB of disk")
 
@@ -54,7 +54,11 @@ def _memory_files() -> dict[str, Any]:
     except OSError:
         return _finding("shared memory", True, "no /dev/shm; Ray uses /tmp, which is slower", "", required=False)
     return _finding(
-        "shared memory", free >= 0.5, f"{free:.1f} GiB free in /dev/shm", "give containers --shm-size=1g", required=False
+        "shared memory",
+        free >= 0.5,
+        f"{free:.1f} GiB free in /dev/shm",
+        "give containers --shm-size=1g",
+        required=False,
     )
 
 

@@ -84,7 +84,9 @@ def _sentences(summary: dict[str, Any], seeds: int, others: int) -> list[str]:
         f"{seeds} paired seeds: the smallest p of one comparison is {summary['smallest_p']:.3g}",
     ]
     if others:
-        lines.append(f"the ledger has {others} more records, of other settings or training code; they are kept and not used")
+        lines.append(
+            f"the ledger has {others} more records, of other settings or training code; they are kept and not used"
+        )
     return lines
 
 

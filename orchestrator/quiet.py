@@ -20,7 +20,9 @@ def quiet_output(log: Path, console: Console) -> Iterator[Console]:
     Yields a console that still writes where `console` did. Does nothing where `console` writes to something else than the process's
     own stdout or stderr (a test's buffer).
     """
-    logging.getLogger("ray.tune.analysis").setLevel(logging.ERROR)  # it misses result files that we told Tune not to write
+    logging.getLogger("ray.tune.analysis").setLevel(
+        logging.ERROR
+    )  # it misses result files that we told Tune not to write
     descriptor = _descriptor(console)
     if descriptor not in (1, 2):
         yield console

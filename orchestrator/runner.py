@@ -94,9 +94,7 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
         if not state.done or not _mirrored(folders, uri, len(ledger.records())):
             mirror = stack.enter_context(MirrorProcess(folders.study, uri, folders.log / "mlflow.log"))
         if not state.done:
-            driver = StudyDriver(
-                state, folders, ledger, code=code_provenance(), actors=study.resources.actors
-            )
+            driver = StudyDriver(state, folders, ledger, code=code_provenance(), actors=study.resources.actors)
             try:
                 with _interruptible():
                     _train(driver, options, console, mirror)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
@@ -40,7 +40,9 @@ class CellSearch:
         for _ in range(count):
             number = len(self._study.trials)
             self._study.sampler = _sampler(
-                self._cell.sampler, stream_seed(self._cell.search_seed, "search", self._cell.name, number), self._cell.generation
+                self._cell.sampler,
+                stream_seed(self._cell.search_seed, "search", self._cell.name, number),
+                self._cell.generation,
             )
             self._asked.append(self._study.ask(self._distributions))
         return [dict(t.params) for t in self._asked]
@@ -67,5 +69,3 @@ def _sampler(name: str, seed: int, startup: int) -> optuna.samplers.BaseSampler:
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
-
-

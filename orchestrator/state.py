@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from orchestrator.plan import Cell, Plan
 from orchestrator.search import CellSearch
-from orchestrator.stopping import median_limits
+from orchestrator.stopping import StopLimits, median_limits
 from results.records import TrialRecord, best_tuning_record
 from trainables.specs import Phase, TrialSpec
 
@@ -100,7 +100,7 @@ class CellState:
 
     def _generation(self, count: int) -> list[Slot]:
         first = len(self.tuning)
-        limits = ()
+        limits: StopLimits = ()
         if self.cell.stopping_rule == "median":
             limits = median_limits(
                 [r.curves.get("val_error", ()) for r in self.tuning],

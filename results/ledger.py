@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainables.files import replacing
 from results.records import TrialRecord
+from trainables.files import replacing
 
 _JSON_COLUMNS = ("config", "suggested", "metrics", "curves", "versions", "code", "data")
 

@@ -10,6 +10,11 @@ from typing import Any, Literal, TypeVar
 
 from trainables.files import write_atomically
 
+
+class ManifestDamaged(ValueError):
+    """`study.json` is not what a run writes; the message names it."""
+
+
 Role = Literal["full", "ablated", "baseline"]
 
 MANIFEST_NAME = "study.json"
@@ -93,7 +98,7 @@ class StudyManifest:
 
     @classmethod
     def load(cls, study_dir: Path) -> StudyManifest:
-        """Read `study.json`; FileNotFoundError where the study never ran, ValueError where the file is not a manifest."""
+        """Read `study.json`; FileNotFoundError where the study never ran, ManifestDamaged where it is no manifest."""
         path = study_dir / MANIFEST_NAME
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
@@ -107,7 +112,7 @@ class StudyManifest:
                 }
             )
         except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as problem:
-            raise ValueError(f"{path}: not a study manifest ({problem}); `ablate run` writes it anew") from problem
+            raise ManifestDamaged(f"{path}: not a study manifest ({problem}); `ablate run` writes it anew") from problem
 
 
 Named = TypeVar("Named", ArmInfo, ConditionInfo)

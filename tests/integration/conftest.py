@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from rich.console import Console
 from orchestrator.cluster import cluster
 from orchestrator.runner import RunOptions, run_study
 from orchestrator.study import load_study
-from tests.integration.studies import write_study
+from tests.integration.studies import keep_pools, with_pools, write_study
 
 
 @pytest.fixture(scope="session")
@@ -29,21 +28,16 @@ def pools(tmp_path_factory):
 @pytest.fixture
 def runs(tmp_path, pools):
     """An empty folder of runs with the shared pools; what a test adds to them is kept for the next."""
-    folder = tmp_path / "runs"
-    cache = folder / "cache" / "synthetic"
-    shutil.copytree(pools, cache)
-    yield folder
-    for path in cache.glob("[!.]*.npz"):
-        if not (pools / path.name).exists():
-            shutil.copy(path, pools / path.name)
+    yield with_pools(tmp_path / "runs", pools)
+    keep_pools(tmp_path / "runs", pools)
 
 
-@pytest.fixture
-def run(shared_ray, tmp_path):
+@pytest.fixture(scope="module")
+def run(shared_ray, tmp_path_factory):
     """Run a small study in this process: `run(runs, **changes)` gives its outcome and what was printed."""
 
     def go(runs: Path, *overrides: str, **changes):
-        loaded = load_study(write_study(tmp_path, **changes), overrides)
+        loaded = load_study(write_study(tmp_path_factory.mktemp("studies"), **changes), overrides)
         output = io.StringIO()
         outcome = run_study(loaded, RunOptions(runs=runs), Console(file=output, width=160))
         return outcome, output.getvalue()

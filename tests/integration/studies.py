@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,12 @@ SMALL: dict[str, Any] = {
     "baselines": ["fixmatch"],
     "data": {"dataset": "digits", "labels_per_class": 2, "contamination": 0.3, "generators": ["vae"]},
     "training": {"steps": 24, "reports": 6, "batch_size": 8, "unlabelled_ratio": 2, "average_decay": 0.5},
-    "search": {"trials": 5, "generation": 2, "spaces": ["thresholds", "optimiser"], "early_stopping": {"rule": "median", "after": 0.0}},
+    "search": {
+        "trials": 5,
+        "generation": 2,
+        "spaces": ["thresholds", "optimiser"],
+        "early_stopping": {"rule": "median", "after": 0.0},
+    },
     "evaluate": {"seeds": 2, "allow_underpowered": True},
     "resources": {"cpus": 1, "gpus": 0},
 }
@@ -33,6 +39,19 @@ def write_study(folder: Path, **changes: Any) -> Path:
     path = folder / f"{study['study']}.yaml"
     path.write_text(yaml.safe_dump(study), encoding="utf-8")
     return path
+
+
+def with_pools(runs: Path, pools: Path) -> Path:
+    """A folder of runs that has the synthetic pools in `pools`."""
+    shutil.copytree(pools, runs / "cache" / "synthetic")
+    return runs
+
+
+def keep_pools(runs: Path, pools: Path) -> None:
+    """Add to `pools` what was made in a folder of runs."""
+    for path in (runs / "cache" / "synthetic").glob("[!.]*.npz"):
+        if not (pools / path.name).exists():
+            shutil.copy(path, pools / path.name)
 
 
 def ablate(*arguments: str | Path, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
