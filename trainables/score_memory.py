@@ -86,6 +86,8 @@ class ScoreMemory(nn.Module):
 
 def _draw(queue: Tensor, count: Tensor, n: int, generator: torch.Generator) -> Tensor:
     rows = count.nonzero().squeeze(1)
+    if len(rows) > n:  # where not every queue has its turn in one draw, chance says which have
+        rows = rows[torch.randperm(len(rows), generator=generator, device=queue.device)]
     row = rows[torch.arange(n, device=queue.device) % len(rows)]
     place = torch.rand(n, generator=generator, device=queue.device) * count[row]
     return queue[row, place.long().clamp(max=queue.shape[1] - 1)]
