@@ -18,6 +18,7 @@ from typing import IO, Self
 from trainables.files import write_atomically
 
 PROGRESS_NAME = "log/mirror.json"
+PATIENCE_AFTER_INTERRUPT = 2.0
 VIEW_NAME = "ablate"
 """The view of the runs table that the mirror keeps with each experiment, as a link to it names it."""
 
@@ -64,8 +65,8 @@ class MirrorProcess:
         uri: MLflow's tracking store, see `tracking_uri`.
         log_path: where the process's output goes, MLflow's own included.
 
-    Leaving the context waits at most `patience` seconds for the last sync; what is not written by then, `ablate sync`
-    or the next run writes.
+    Leaving the context waits at most `patience` seconds for the last sync, after Ctrl-C two; what is not written by then,
+    `ablate sync` or the next run writes.
     """
 
     def __init__(self, study_dir: Path, uri: str, log_path: Path, *, patience: float = 60.0) -> None:
@@ -129,7 +130,7 @@ class MirrorProcess:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.finish(self.patience)
+        self.finish(PATIENCE_AFTER_INTERRUPT if kind is KeyboardInterrupt else self.patience)
 
 
 def _environment() -> dict[str, str]:

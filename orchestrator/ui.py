@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from orchestrator.errors import AblateError
 from orchestrator.mirror_process import VIEW_NAME
 
 LOOPBACK = "127.0.0.1"
@@ -25,8 +26,8 @@ START_SECONDS = 60.0
 _SQLITE = "sqlite:///"
 
 
-class UIError(Exception):
-    """The UI could not be shown; the message is one line for the user."""
+class UIError(AblateError):
+    """The UI could not be shown."""
 
 
 class RunningUI:
@@ -168,15 +169,19 @@ def _start(uri: str, host: str, port: int, log_path: Path | None) -> subprocess.
 
 
 def _choose_port(host: str, port: int | None) -> int:
+    try:
+        with _socket(host) as probe:
+            probe.bind((host, 0))
+            free = int(probe.getsockname()[1])
+    except OSError as problem:
+        raise UIError(
+            f"--host: cannot listen on {host!r} ({problem.strerror}); leave it out for {LOOPBACK}"
+        ) from problem
     if port is not None:
         if not _is_free(host, port):
             raise UIError(f"--port: {port} is taken on {host}; leave it out and a free one is chosen")
         return port
-    if _is_free(host, DEFAULT_PORT):
-        return DEFAULT_PORT
-    with _socket(host) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    return DEFAULT_PORT if _is_free(host, DEFAULT_PORT) else free
 
 
 def _is_free(host: str, port: int) -> bool:

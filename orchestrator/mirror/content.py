@@ -146,7 +146,7 @@ def trial_content(record: TrialRecord, manifest: StudyManifest) -> RunContent:
         NOTE_TAG: notes.trial_note(record, _arm(manifest, record.arm, record.algorithm)),
     }
     started = _milliseconds(record.started_at.timestamp())
-    ended = _milliseconds(record.started_at.timestamp() + max(record.seconds, 0.0))
+    ended = _milliseconds(_ended(record))
     return _fitted(
         RunContent(
             key=trial_key(record),
@@ -156,7 +156,7 @@ def trial_content(record: TrialRecord, manifest: StudyManifest) -> RunContent:
             ended=ended,
             tags=tags | _source_tags(record.study),
             params=params,
-            points=_points(record, started, ended),
+            points=_points(record, ended),
             dataset=_dataset(record.data),
             log=record.log,
         )
@@ -270,8 +270,14 @@ def _source_tags(study: str) -> dict[str, str]:
     return {"mlflow.source.name": f"ablate run {study}", "mlflow.source.type": "LOCAL", "ablate.study": study}
 
 
-def _points(record: TrialRecord, started: int, ended: int) -> list[Point]:
-    """Curves spread over the trial's duration by step; last values at its end, where they win over a curve's."""
+def _ended(record: TrialRecord) -> float:
+    """Seconds since 1970. After a resume the wall time is the last process's alone, and training took longer."""
+    return record.started_at.timestamp() + max(record.wall_seconds, record.setup_seconds + record.seconds, 0.0)
+
+
+def _points(record: TrialRecord, ended: int) -> list[Point]:
+    """Curves spread by step over the time of training; last values at the trial's end, where they win over a curve's."""
+    started = min(_milliseconds(record.started_at.timestamp() + max(record.setup_seconds, 0.0)), ended)
     last_step = max([record.steps, *(step for curve in record.curves.values() for step, _ in curve)], default=0)
     final = {(name, float(value)) for name, value in record.metrics.items()}
     points = []
@@ -304,7 +310,7 @@ def _span(records: Sequence[TrialRecord]) -> tuple[int, int]:
         return 0, 0
     return (
         _milliseconds(min(r.started_at.timestamp() for r in records)),
-        _milliseconds(max(r.started_at.timestamp() + max(r.seconds, 0.0) for r in records)),
+        _milliseconds(max(_ended(r) for r in records)),
     )
 
 

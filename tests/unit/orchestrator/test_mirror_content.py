@@ -233,3 +233,10 @@ def test_the_experiment_opens_on_the_training_side_with_the_study_s_columns() ->
     tags = experiment_tags(manifest())
     assert tags["mlflow.experimentKind"] == "custom_model_development"
     assert "metrics.`test_error`" in json.loads(tags["mlflow.sharedViewState.ablate"])["selectedColumns"]
+
+
+def test_training_starts_after_the_set_up_and_the_run_ends_with_the_process() -> None:
+    content = trial_content(record(setup_seconds=2.0, wall_seconds=15.0), manifest())
+    points = [p for p in content.points if p.key == "val_error"]
+    assert [p.timestamp - content.started for p in points] == [8_500, 15_000]
+    assert content.ended == content.started + 15_000
