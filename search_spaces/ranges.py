@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -46,5 +47,7 @@ Range = FloatRange | IntRange | Choice
 def _check(low: float, high: float, log: bool) -> None:
     if not low < high:
         raise ValueError(f"low: {low} is not below high {high}")
+    if not math.isfinite(high - low):
+        raise ValueError(f"low: the range from {low} to {high} is not finite")
     if log and low <= 0:
         raise ValueError(f"low: {low} has no logarithm; use a number above 0 or log=False")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,11 +60,13 @@ def cut(dataset: Dataset, labels: I64, spec: DataSpec, seed: int) -> Split:
 def check_sizes(spec: DataSpec) -> str | None:
     """None where the dataset is large enough for `spec` in every seed block; else a sentence with the limit.
 
-    Judged by the mean class size less a tenth, so that it needs no files; `cut` makes certain.
+    Judged without files, by the mean class size less a twentieth for uneven classes and four standard deviations for
+    the random test and generator parts; `cut` makes certain.
     """
     dataset = DATASETS[spec.dataset]
     free = dataset.size - dataset.generator_size - (0 if dataset.official_test else dataset.test_size)
-    most = int(0.9 * free / dataset.num_classes)
+    mean, share = free / dataset.num_classes, free / dataset.size
+    most = int(0.95 * mean - 4 * math.sqrt(mean * (1 - share)))
     wanted = spec.labels_per_class + spec.validation_size
     if wanted <= most:
         return None
