@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.distributions import distribution_to_json, json_to_distribution
+
+from search_spaces import Choice, FloatRange, IntRange, Range
+from search_spaces.distributions import distribution, distributions
+
+
+@st.composite
+def ranges(draw: st.DrawFn) -> Range:
+    kind = draw(st.sampled_from(["float", "int", "choice"]))
+    if kind == "choice":
+        return Choice(tuple(draw(st.lists(st.text() | st.integers(2), min_size=2, max_size=5, unique=True))))
+    log = draw(st.booleans())
+    if kind == "int":
+        low = draw(st.integers(1 if log else -1000, 1000))
+        return IntRange(low, low + draw(st.integers(1, 1000)), log)
+    low_float = draw(st.floats(1e-6 if log else -1e6, 1e6))
+    return FloatRange(low_float, low_float + draw(st.floats(1.0, 1e6)), log)
+
+
+@settings(deadline=None)
+@given(ranges())
+def test_a_distribution_has_the_ranges_values_and_scale(value: Range) -> None:
+    found = distribution(value)
+    assert json_to_distribution(distribution_to_json(found)) == found
+    if isinstance(value, Choice):
+        assert found.choices == value.values  # type: ignore[attr-defined]
+        return
+    assert (found.low, found.high, found.log) == (value.low, value.high, value.log)  # type: ignore[attr-defined]
+    for bound in (value.low, value.high):
+        assert found._contains(found.to_internal_repr(bound))
+
+
+def test_a_spaces_distributions_keep_its_order() -> None:
+    space: dict[str, Range] = {"b": FloatRange(0, 1), "a": IntRange(1, 2), "c": Choice(("x", "y"))}
+    assert list(distributions(space)) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        (FloatRange, (1.0, 1.0), "low: 1.0 is not below high 1.0"),
+        (FloatRange, (2.0, 1.0), "is not below"),
+        (FloatRange, (0.0, 1.0, True), "has no logarithm"),
+        (FloatRange, (-1.0, 1.0, True), "has no logarithm"),
+        (FloatRange, (float("nan"), 1.0), "is not below"),
+        (FloatRange, (0.0, float("nan")), "is not below"),
+        (FloatRange, (0.0, float("inf")), "is not finite"),
+        (FloatRange, (float("-inf"), 0.0), "is not finite"),
+        (IntRange, (3, 3), "is not below"),
+        (IntRange, (0, 3, True), "has no logarithm"),
+        (Choice, ((),), "leaves nothing to choose"),
+        (Choice, (("a",),), "leaves nothing to choose"),
+        (Choice, (("a", "a"),), "leaves nothing to choose"),
+    ],
+)
+def test_a_range_without_values_is_an_error(kind: Any, arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        kind(*arguments)

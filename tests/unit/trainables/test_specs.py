@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from trainables.configuration import content_hash
+from trainables.specs import DataSpec, TrainingSpec, TrialSpec
+
+BASE: dict[str, Any] = {
+    "algorithm": "rsmatch",
+    "off": ("class-wise", "queue"),
+    "hyperparameters": {"learning_rate": 0.03, "queue_size": 8, "threshold": 0.9},
+    "data": DataSpec(dataset="digits"),
+    "training": TrainingSpec(),
+    "seed": 3,
+    "phase": "tune",
+    "search": "abc",
+    "stop_above": ((40, 55.5), (80, 40.0)),
+    "fingerprint": "f",
+    "source": "s",
+}
+CHANGES: dict[str, Any] = {
+    "algorithm": "fixmatch",
+    "off": ("queue",),
+    "hyperparameters": {"learning_rate": 0.03, "queue_size": 8, "threshold": 0.91},
+    "data": DataSpec(dataset="digits", labels_per_class=5),
+    "training": TrainingSpec(steps=401),
+    "seed": 4,
+    "phase": "evaluate",
+    "search": "abd",
+    "stop_above": ((40, 55.5),),
+    "fingerprint": "g",
+    "source": "t",
+}
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=6), st.randoms())
+def test_a_content_hash_is_stable_under_key_order_and_json(value: dict[str, Any], random: Any) -> None:
+    keys = list(value)
+    random.shuffle(keys)
+    digest = content_hash(value)
+    assert content_hash({k: value[k] for k in keys}) == digest
+    assert content_hash(json.loads(json.dumps(value))) == digest
+    assert len(digest) == 20
+    assert set(digest) <= set("0123456789abcdef")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1, {"a": float("-inf")}]])
+def test_numbers_without_a_json_form_have_no_hash(value: Any) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        content_hash(value)
+
+
+@given(st.permutations(list(BASE)), st.permutations(list(BASE["hyperparameters"])))
+def test_a_trials_id_is_stable_under_the_order_of_everything(fields: list[str], names: list[str]) -> None:
+    shuffled = {name: BASE[name] for name in fields}
+    shuffled["hyperparameters"] = {name: BASE["hyperparameters"][name] for name in names}
+    assert TrialSpec(**shuffled).trial_id == TrialSpec(**BASE).trial_id
+
+
+def test_every_field_is_part_of_the_id() -> None:
+    assert CHANGES.keys() == BASE.keys() == TrialSpec.model_fields.keys()
+    ids = {TrialSpec(**{**BASE, name: value}).trial_id for name, value in CHANGES.items()}
+    assert len(ids | {TrialSpec(**BASE).trial_id}) == len(BASE) + 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (
+            DataSpec,
+            {
+                "dataset": "fashion-mnist",
+                "labels_per_class": 5,
+                "validation_per_class": 9,
+                "contamination": 0.1,
+                "generators": ("vae",),
+            },
+        ),
+        (
+            TrainingSpec,
+            {
+                "steps": 401,
+                "reports": 11,
+                "batch_size": 17,
+                "unlabelled_ratio": 5,
+                "momentum": 0.8,
+                "average_decay": 0.9,
+            },
+        ),
+    ],
+)
+def test_every_field_of_a_part_is_part_of_the_id(kind: type[DataSpec | TrainingSpec], changes: dict[str, Any]) -> None:
+    assert changes.keys() | {"network"} == kind.model_fields.keys() | {"network"}
+    part = {DataSpec: "data", TrainingSpec: "training"}[kind]
+    values = BASE[part].model_dump()
+    ids = {TrialSpec(**{**BASE, part: kind(**{**values, name: value})}).trial_id for name, value in changes.items()}
+    assert len(ids | {TrialSpec(**BASE).trial_id}) == len(changes) + 1
+
+
+def test_json_and_back() -> None:
+    spec = TrialSpec(**BASE)
+    again = TrialSpec.model_validate_json(spec.model_dump_json())
+    assert again == spec
+    assert again.trial_id == spec.trial_id
+    assert TrialSpec.model_validate(json.loads(json.dumps(spec.values()))).trial_id == spec.trial_id
+
+
+def test_a_changed_copy_has_its_own_id() -> None:
+    spec = TrialSpec(**BASE)
+    before = spec.trial_id
+    changed = spec.model_copy(update={"seed": 4})
+    assert changed.trial_id == TrialSpec(**{**BASE, "seed": 4}).trial_id != before
+    assert spec.trial_id == before
+    assert spec.model_copy().trial_id == before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seed": -1},
+        {"seed": "3"},
+        {"phase": "test"},
+        {"surprise": 1},
+        {"off": "queue"},
+        {"algorithm": 3},
+    ],
+)
+def test_wrong_values_and_unknown_names_are_errors(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TrialSpec(**{**BASE, **wrong})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"contamination": 1.0},
+        {"contamination": -0.1},
+        {"contamination": float("nan")},
+        {"contamination": "0.5"},
+        {"labels_per_class": 0},
+        {"labels_per_class": 2.5},
+        {"labels_per_class": True},
+        {"validation_per_class": 0},
+        {"generators": "vae"},
+        {"colour": "red"},
+    ],
+)
+def test_data_out_of_range_is_an_error(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        DataSpec(**{"dataset": "digits", **wrong})
+
+
+def test_specifications_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        TrialSpec(**BASE).seed = 5  # type: ignore[misc]
+
+
+def test_validation_is_as_large_as_the_labelled_part_unless_given() -> None:
+    assert DataSpec(dataset="digits", labels_per_class=7).validation_size == 7
+    assert DataSpec(dataset="digits", labels_per_class=7, validation_per_class=3).validation_size == 3
+
+
+@given(st.integers(1, 100_000), st.integers(1, 10_000))
+def test_reports_are_evenly_spaced_and_end_at_the_last_step(steps: int, reports: int) -> None:
+    found = TrainingSpec(steps=steps, reports=reports).report_steps()
+    assert len(found) == min(steps, reports)
+    assert found[-1] == steps
+    assert found[0] >= 1
+    gaps = [b - a for a, b in zip((0, *found), found, strict=False)]
+    assert min(gaps) >= 1
+    assert max(gaps) - min(gaps) <= 2
