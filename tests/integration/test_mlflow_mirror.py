@@ -266,7 +266,9 @@ def test_a_run_begun_with_another_value_of_a_param_is_written_anew(runs: Path, u
     study_dir = write_study(runs, some_records())
     client = MlflowClient(uri)
     key = f"trial:digits:{some_records()[0].trial_id}"
-    begun = client.create_run(client.create_experiment("digits"), 0, {KEY_TAG: key}).info.run_id
+    begun = client.create_run(
+        client.create_experiment("digits", artifact_location=(runs / "mlartifacts").as_uri()), 0, {KEY_TAG: key}
+    ).info.run_id
     client.log_param(begun, "threshold", "0.9500")
     assert sync(study_dir, uri).written == 8
     assert contents(uri)[key]["params"]["threshold"] == "0.95"
