@@ -21,6 +21,7 @@ from tests.contract.trials import (
     trial,
     unused_parameters,
 )
+from trainables import training
 from trainables.algorithms import ALGORITHMS
 from trainables.data.datasets import Images
 from trainables.data.seed_block import SeedBlock, Unlabelled
@@ -90,6 +91,17 @@ def test_training_leaves_the_random_state_of_the_process_alone(arm: Arm, blocks:
     before = torch.get_rng_state()
     run(Trainer(spec, blocks(spec.data), CPU))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("steps_ahead", [1, 2, 32])  # views are made for so many steps at once
+def test_an_images_views_are_fresh_at_every_step(
+    steps_ahead: int, blocks: Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_MOST_STEPS_AHEAD", steps_ahead)
+    spec = trial(Arm("fixmatch"), steps=8, reports=1, batch_size=2)
+    block = with_pool(blocks(spec.data), np.array([0]))
+    batches = [batch for batch, _ in recorded(Trainer(spec, block, CPU))]
+    assert len({b.strong.numpy().tobytes() for b in batches}) == len(batches)
 
 
 def test_another_seed_is_another_trial(blocks: Blocks) -> None:

@@ -338,3 +338,8 @@ def test_an_images_logits_do_not_depend_on_its_batch() -> None:
         for network in (algorithm.classifier, algorithm.modules["detector"]):
             together, alone = network(images), torch.cat([network(images[i : i + 1]) for i in range(9)])
             assert torch.allclose(together, alone, atol=1e-6)
+
+
+def test_a_confidence_that_equals_the_threshold_counts() -> None:
+    _, used = functional.pseudo_labels(lambda x: x, torch.zeros(1, 2), 0.5)
+    assert used.tolist() == [True]
