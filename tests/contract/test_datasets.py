@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.contract.trials import Blocks, data_spec
-from trainables.data import DATASETS
+from trainables.data import DATASETS, Images
 from trainables.data.seed_block import cut_block, load_dataset
 
 every_dataset = pytest.mark.parametrize("name", DATASETS)
@@ -50,6 +50,10 @@ def test_the_fingerprint_is_of_pixels_and_labels(name: str) -> None:
     assert changed.fingerprint != train.fingerprint
 
 
+def pairs(part: Images) -> list[tuple[bytes, int]]:
+    return sorted((bytes(image), int(label)) for image, label in zip(part.images, part.labels, strict=True))
+
+
 @every_dataset
 @pytest.mark.usefixtures("quick")
 def test_a_seed_block_holds_each_image_once(name: str, blocks: Blocks) -> None:
@@ -58,7 +62,8 @@ def test_a_seed_block_holds_each_image_once(name: str, blocks: Blocks) -> None:
     assert block.test is not None
     real = block.unlabelled.pool.at(np.flatnonzero(block.unlabelled.generator < 0))
     assert np.array_equal(block.labelled.images, train.images[split.labelled])
-    assert sorted(map(bytes, real.images)) == sorted(map(bytes, train.images[split.unlabelled]))
+    assert pairs(real) == pairs(train.at(split.unlabelled))
+    assert pairs(block.validation) == pairs(train.at(split.validation))
     assert block.provenance["fingerprint"] == fingerprint
     assert block.provenance["unlabelled_real"] == len(real)
     if not DATASETS[name].official_test:
