@@ -1,6 +1,6 @@
 """Time between one trial's end and the next one's first step on the same actor, from a ledger's own times.
 
-    python benchmarks/turnaround.py runs/digits [--json]
+python benchmarks/turnaround.py runs/digits [--json]
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import json
 from collections import defaultdict
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -24,7 +25,7 @@ def gaps(records: list[TrialRecord]) -> list[tuple[float, TrialRecord]]:
     found = []
     for trials in by_process.values():
         trials.sort(key=lambda r: r.started_at)
-        for earlier, later in zip(trials, trials[1:], strict=False):
+        for earlier, later in pairwise(trials):
             end = earlier.started_at + timedelta(seconds=earlier.wall_seconds)
             first_step = later.started_at + timedelta(seconds=later.setup_seconds)
             found.append(((first_step - end).total_seconds(), later))

@@ -50,7 +50,9 @@ def main() -> None:
     except BrokenPipeError:
         code = DONE
     except OSError as problem:
-        _complain(f"{problem.filename or 'ablate'}: {problem.strerror or problem}; what was recorded is kept, run again")
+        _complain(
+            f"{problem.filename or 'ablate'}: {problem.strerror or problem}; what was recorded is kept, run again"
+        )
         code = SOME_FAILED
     except Exception as problem:
         code = _usage_error(problem)

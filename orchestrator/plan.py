@@ -15,6 +15,7 @@ from search_spaces import Range, space_of
 from trainables.algorithms import ALGORITHMS, inactive_parameters
 from trainables.configuration import content_hash
 from trainables.data import DATASETS
+from trainables.data.seed_block import load_dataset
 from trainables.source import source_hash
 from trainables.specs import DataSpec, Phase, TrainingSpec, TrialSpec
 
@@ -55,6 +56,7 @@ class Cell:
     search_seed: int
     tuning_seed: int
     evaluation_seeds: tuple[int, ...]
+    threads: int
     fingerprint: str
     source: str
 
@@ -68,6 +70,7 @@ class Cell:
                 "defaults": dict(self.defaults),
                 "data": self.condition.data.values(),
                 "training": self.condition.training.values(),
+                "threads": self.threads,
                 "fingerprint": self.fingerprint,
                 "source": self.source,
             }
@@ -114,6 +117,7 @@ class Cell:
             seed=seed,
             phase=phase,
             search=self.search_id if phase == "tune" else "",
+            threads=self.threads,
             stop_above=stop_above,
             fingerprint=self.fingerprint,
             source=self.source,
@@ -152,7 +156,7 @@ def make_plan(study: StudySpec) -> Plan:
     """
     arms = derive_arms(study)
     condition = Condition(data=study.data, training=study.training)
-    fingerprint = DATASETS[study.data.dataset].fingerprint()
+    _, _, fingerprint = load_dataset(study.data.dataset)
     cells = []
     for arm in arms:
         fixed = study.hyperparameters.get(arm.algorithm, {})
@@ -171,6 +175,7 @@ def make_plan(study: StudySpec) -> Plan:
                 search_seed=study.search.seed,
                 tuning_seed=study.tuning_seed,
                 evaluation_seeds=study.seed_list,
+                threads=study.resources.cpus,
                 fingerprint=fingerprint,
                 source=source_hash(),
             )

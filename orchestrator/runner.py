@@ -172,7 +172,7 @@ def _tune(driver: StudyDriver, view: StudyView, gpus: float) -> None:
     from trainables.trainable import AblationTrainable
 
     study, folders = driver.state.plan.study, driver.folders
-    searcher = StudySearcher(driver, cache=folders.pools, cpus=study.resources.cpus, on_record=view.record)
+    searcher = StudySearcher(driver, cache=folders.pools, on_record=view.record)
     with tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             tune.with_resources(AblationTrainable, {"cpu": study.resources.cpus, "gpu": gpus}),

@@ -23,15 +23,12 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     trial is handed out, and the runner raises it.
     """
 
-    def __init__(
-        self, driver: StudyDriver, *, cache: Path, cpus: int, on_record: Callable[[TrialRecord], None]
-    ) -> None:
+    def __init__(self, driver: StudyDriver, *, cache: Path, on_record: Callable[[TrialRecord], None]) -> None:
         super().__init__()
         self._driver = driver
         self._constants = {
             "cache": str(cache.resolve()),
             "checkpoints": str(driver.folders.checkpoints.resolve()),
-            "cpus": cpus,
         }
         self._on_record = on_record
         self.fault: Exception | None = None

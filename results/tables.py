@@ -12,6 +12,7 @@ from results.manifest import ArmInfo, CellInfo, ConditionInfo, Role, StudyManife
 from results.records import TrialRecord, best_tuning_record
 from results.statistics import (
     ALPHA,
+    Interval,
     MeanInterval,
     PairedDifference,
     holm,
@@ -287,7 +288,7 @@ def _condition_table(
             seeds_planned=planned,
             seeds_completed=len(errors[name]),
             test_errors=tuple(errors[name].items()),
-            test_error=mean_interval(list(errors[name].values())) if errors[name] else None,
+            test_error=_error_interval(list(errors[name].values())) if errors[name] else None,
             differences=tuple((s, errors[name][s] - base[s]) for s in shared[name]),
             difference=difference,
             p_holm=p_holm.get(name),
@@ -323,3 +324,12 @@ def _best_config(cell: CellRecords) -> BestConfig | None:
         return None
     best = cell.best
     return BestConfig(number=best.number, val_error=float(best.metrics["val_error"]), suggested=dict(best.suggested))
+
+
+def _error_interval(percent: Sequence[float]) -> MeanInterval:
+    """The mean's t interval, cut off at the ends of the scale: an error is from 0 to 100 %."""
+    found = mean_interval(percent)
+    if found.interval is None:
+        return found
+    low, high = max(found.interval.low, 0.0), min(found.interval.high, 100.0)
+    return MeanInterval(n=found.n, mean=found.mean, interval=Interval(low=low, high=high))

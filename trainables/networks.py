@@ -30,9 +30,9 @@ class SmallCNN(nn.Sequential):
 
     def __init__(self, channels: int) -> None:
         super().__init__(
-            *_block(channels, 32, 1),
-            *_block(32, 64, 2),
-            *_block(64, self.width, 1),
+            *_block(channels, 16, 1),
+            *_block(16, 32, 2),
+            *_block(32, self.width, 1),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )

@@ -72,6 +72,8 @@ class TrialSpec(Configuration):
     training: TrainingSpec
     seed: int = Field(ge=0)
     phase: Phase
+    threads: int = Field(1, ge=1)
+    """CPU threads of torch; another number adds in another order, and so gives other last bits."""
     search: str = ""
     """Hash of the search that suggested a tuning trial; empty for evaluation, which does not depend on it."""
     stop_above: tuple[tuple[int, float], ...] = ()

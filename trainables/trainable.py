@@ -33,13 +33,17 @@ class SourceChanged(Exception):
     """A worker has other training code than the driver that planned the trial."""
 
 
-_EXPECTED = (TrainingDiverged, DatasetMissing, DatasetDamaged, SourceChanged)
+class DataChanged(Exception):
+    """A worker reads another dataset than the driver that planned the trial."""
+
+
+_EXPECTED = (TrainingDiverged, DatasetMissing, DatasetDamaged, SourceChanged, DataChanged)
 
 
 class AblationTrainable(tune.Trainable):  # type: ignore[misc]
     """Runs the trial in `config["spec"]` (a TrialSpec as JSON) and goes on from its own checkpoint if there is one.
 
-    `config` also has `cache` and `checkpoints` (folders), and `cpus` (threads). Every result's payload carries `rows`,
+    `config` also has `cache` and `checkpoints` (folders). Every result's payload carries `rows`,
     the (step, metrics) pairs that are new since the last one, or all of them after a resume. A trial that raises ends
     with `failed` and `traceback` in its payload: Tune's own retries are for processes that die.
     """
@@ -100,7 +104,6 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
         return result
 
     def _open(self) -> Trainer:
-        torch.set_num_threads(max(1, int(self.config["cpus"])))
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
         spec = TrialSpec.model_validate_json(self.config["spec"])
@@ -109,9 +112,15 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
                 f"the training source is {LOADED_SOURCE} in this process and {spec.source} where the study was planned; "
                 "it was edited during the run, or a node has another version: run the study again"
             )
+        torch.set_num_threads(spec.threads)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         block = seed_block(spec.data, spec.seed, spec.phase, self.config["cache"], str(device))
         self._provenance = block.provenance
+        if block.provenance["fingerprint"] != spec.fingerprint:
+            raise DataChanged(
+                f"{spec.data.dataset} has hash {block.provenance['fingerprint']} here and {spec.fingerprint} where the study "
+                "was planned; give every node the same files"
+            )
         trainer = Trainer(spec, block, device)
         checkpoint = self._checkpoint(spec)
         if checkpoint.exists():

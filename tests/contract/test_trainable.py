@@ -33,7 +33,7 @@ def checkpoints(tmp_path: Path) -> Path:
 def config(pools: Path, checkpoints: Path) -> Callable[[TrialSpec], dict[str, Any]]:
     def of(spec: TrialSpec) -> dict[str, Any]:
         text = spec.model_dump_json()
-        return {"spec": text, "cache": str(pools), "checkpoints": str(checkpoints), "cpus": 1}
+        return {"spec": text, "cache": str(pools), "checkpoints": str(checkpoints)}
 
     return of
 
@@ -164,7 +164,8 @@ def test_other_training_code_is_refused(actor: Make) -> None:
 
 
 def test_nothing_is_loaded_before_the_first_step(actor: Make, pools: Path) -> None:
-    spec = here(trial(Arm("fixmatch"), data=data_spec().model_copy(update={"dataset": "nowhere"})))
+    known = here(trial(Arm("fixmatch")))
+    spec = known.model_copy(update={"data": known.data.model_copy(update={"dataset": "nowhere"})})
     result = actor(spec).step()  # made without complaint
     assert payload(result)["failed"] == "KeyError: 'nowhere'"
 

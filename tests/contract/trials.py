@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from trainables.algorithms import ALGORITHMS, Batch, StepOutput, closure, inactive_parameters
-from trainables.data.seed_block import SeedBlock
+from trainables.data.seed_block import SeedBlock, load_dataset
 from trainables.specs import DataSpec, Phase, TrainingSpec, TrialSpec
 from trainables.training import Row, Trainer
 
@@ -73,7 +73,7 @@ def trial(
         training=TrainingSpec(**{"steps": 12, "reports": 3, "batch_size": 4, **changes}),
         seed=seed,
         phase=phase,
-        fingerprint="of no matter here",
+        fingerprint=load_dataset((data or data_spec()).dataset)[2],
         source="of no matter here",
     )
 

@@ -161,9 +161,21 @@ def assert_same_gradients(ours: dict[str, Tensor], dense: dict[str, Tensor]) -> 
         assert torch.allclose(ours[name], dense[name], rtol=1e-4, atol=1e-5 * max(scale, 1e-3)), name
 
 
-@pytest.mark.parametrize("threshold", [0.0, 0.395, 0.405, 1.0])
-def test_sending_only_confident_images_through_the_network_equals_the_dense_masked_loss(threshold: float) -> None:
+def confidence_exceeded_by(share: float) -> float:
+    """A threshold that this share of the recorded batch passes with the untrained network."""
     kind = ALGORITHMS["fixmatch"]
+    algorithm = build(kind, kind.Config())
+    with torch.no_grad():
+        confidence = algorithm.classifier(Recorded().batch().weak).softmax(1).amax(1).sort(descending=True).values
+    bounds = [1.0, *confidence.tolist(), 0.0]
+    passing = round(share * BATCH)
+    return (bounds[passing] + bounds[passing + 1]) / 2
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 1.0])
+def test_sending_only_confident_images_through_the_network_equals_the_dense_masked_loss(share: float) -> None:
+    kind = ALGORITHMS["fixmatch"]
+    threshold = confidence_exceeded_by(share)
     algorithm = build(kind, kind.Config(threshold=threshold, unlabelled_weight=1.7))  # type: ignore[call-arg]
     batch = Recorded().batch()
     output = algorithm.loss(batch, 0)
@@ -178,7 +190,7 @@ def test_sending_only_confident_images_through_the_network_equals_the_dense_mask
         return loss + 1.7 * (mask * F.cross_entropy(strong, label, reduction="none")).mean()
 
     assert output.used is not None
-    assert 0 < int(output.used.sum()) < BATCH or threshold in (0.0, 1.0)
+    assert int(output.used.sum()) == round(share * BATCH)
     textbook = dense()
     assert close(output.loss.detach(), float(textbook.detach()), 1e-5)
     assert_same_gradients(gradients(algorithm.modules, output.loss), gradients(algorithm.modules, textbook))

@@ -94,7 +94,7 @@ class VAE(Generator):
     paper = "Kingma and Welling 2014, arXiv:1312.6114"
     latent = 12
     width = 256
-    steps = 800
+    steps = 600
 
     def _fit_and_draw(self, x: Tensor, y: Tensor, wanted: Tensor, progress: Progress) -> Tensor:
         pixels, classes = x.shape[1], y.shape[1]
@@ -125,8 +125,8 @@ class RectifiedFlow(Generator):
     name = "flow"
     title = "rectified flow"
     paper = "Liu, Gong and Liu 2023, arXiv:2209.03003"
-    width = 384
-    steps = 1500
+    width = 256
+    steps = 1200
     draw_steps = 25
 
     def _fit_and_draw(self, x: Tensor, y: Tensor, wanted: Tensor, progress: Progress) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.datasets import DATASETS, Dataset, Images
+from trainables.data.datasets import DATASETS, Dataset, Images, fingerprint_of
 from trainables.data.generators import Progress, _silent
 from trainables.data.pools import load_pool, pool_path, pool_specs
 from trainables.data.splits import Split, cut
@@ -48,7 +48,7 @@ def load_dataset(name: str) -> tuple[Images, Images | None, str]:
     """A dataset's training and official test part and its fingerprint, kept in memory."""
     dataset = DATASETS[name]
     train, test = dataset.load()
-    return train, test, dataset.fingerprint()
+    return train, test, fingerprint_of(train, test)
 
 
 def cut_block(spec: DataSpec, seed: int) -> tuple[Dataset, Images, Split, str]:
