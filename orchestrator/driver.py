@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.arms import arm_parameters
 from orchestrator.folders import StudyFolders
-from orchestrator.plan import shown_configuration
 from orchestrator.state import Slot, StudyState
 from orchestrator.stopping import first_stop
 from results.ledger import Ledger
 from results.records import Status, TrialRecord
-from trainables.files import write_atomically
+from trainables.files import checkpoint_path, write_atomically
 
 
 @dataclass
@@ -95,7 +95,7 @@ class StudyDriver:
             return None
         record = self._record(trial, lost)
         self.ledger.append(record)
-        self.folders.checkpoint(record.trial_id).unlink(missing_ok=True)
+        checkpoint_path(self.folders.checkpoints, record.trial_id).unlink(missing_ok=True)
         self.state.finish(record)
         self.written.append(record)
         return record
@@ -128,7 +128,7 @@ class StudyDriver:
             number=slot.number,
             seed=spec.seed,
             status=status,
-            config=shown_configuration(slot.cell, spec.hyperparameters),
+            config={name: spec.hyperparameters[name] for name in arm_parameters(slot.cell.arm)},
             suggested=dict(slot.suggested),
             metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
             curves=curves,

@@ -53,10 +53,6 @@ class StudyFolders:
         """Synthetic pools, shared by all studies."""
         return self.runs / "cache" / "synthetic"
 
-    def checkpoint(self, trial_id: str) -> Path:
-        """State of one trial in motion."""
-        return self.checkpoints / f"{trial_id}.pt"
-
     def trial_log(self, trial_id: str) -> Path:
         """Traceback of one failed trial."""
         return self.log / "trials" / f"{trial_id}.log"

@@ -12,7 +12,6 @@ from orchestrator.stopping import StopLimits
 from orchestrator.study import StudySpec
 from results.manifest import ArmInfo, CellInfo, ConditionInfo
 from search_spaces import Range, space_of
-from trainables.algorithms import ALGORITHMS, inactive_parameters
 from trainables.configuration import content_hash
 from trainables.data import DATASETS
 from trainables.data.seed_block import load_dataset
@@ -181,9 +180,3 @@ def make_plan(study: StudySpec) -> Plan:
             )
         )
     return Plan(study=study, arms=arms, cells=tuple(cells))
-
-
-def shown_configuration(cell: Cell, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The hyperparameters that exist for the cell's arm: those of components that are off are left out."""
-    hidden = inactive_parameters(ALGORITHMS[cell.arm.algorithm].components, cell.arm.off)
-    return {name: value for name, value in config.items() if name not in hidden}

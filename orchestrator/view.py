@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -18,16 +17,6 @@ from orchestrator.state import CellState
 from results.records import TrialRecord
 
 PLAIN_SECONDS = 10.0
-
-
-class View(Protocol):
-    """Told what happens; must never raise for what it is told."""
-
-    def note(self, text: str) -> None:
-        """Say one sentence about what is being done."""
-
-    def record(self, record: TrialRecord) -> None:
-        """A trial ended."""
 
 
 class StudyView:
@@ -85,7 +74,7 @@ class StudyView:
 
     def _summary(self) -> str:
         done = self._total - self._driver.state.remaining
-        parts = [f"{done}/{self._total} trials", f"{len(self._driver.running)} running"]
+        parts = [f"{done}/{self._total} trials"]
         failed = sum(r.status == "failed" for r in self._driver.written)
         if failed:
             parts.append(f"{failed} failed")

@@ -41,3 +41,8 @@ def remove_temporary_files(folder: Path) -> int:
 def _writer_lives(path: Path) -> bool:
     process = path.name.removeprefix(TEMPORARY_PREFIX).partition("-")[0]
     return process.isdigit() and int(process) != os.getpid() and Path(f"/proc/{process}").exists()
+
+
+def checkpoint_path(folder: Path, trial_id: str) -> Path:
+    """Where a running trial's state is kept; gone once its record is written."""
+    return folder / f"{trial_id}.pt"

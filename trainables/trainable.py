@@ -17,6 +17,7 @@ from ray import tune
 
 from trainables.data.datasets import DatasetDamaged, DatasetMissing
 from trainables.data.seed_block import SeedBlock, load_seed_block
+from trainables.files import checkpoint_path
 from trainables.source import source_hash
 from trainables.specs import DataSpec, Phase, TrialSpec
 from trainables.training import CheckpointDamaged, Trainer, TrainingDiverged
@@ -158,11 +159,6 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
         """Go on from Tune's own checkpoint."""
         self._trainer = self._open()
         self._trainer.load(Path(checkpoint) / "trial.pt")
-
-
-def checkpoint_path(folder: Path, trial_id: str) -> Path:
-    """Where a running trial's state is kept; gone once its record is written."""
-    return folder / f"{trial_id}.pt"
 
 
 @lru_cache(maxsize=8)

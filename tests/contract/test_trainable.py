@@ -11,8 +11,9 @@ import torch
 
 from tests.contract.trials import ARMS, Arm, Blocks, data_spec, run, trial
 from trainables import trainable
+from trainables.files import checkpoint_path
 from trainables.specs import TrialSpec
-from trainables.trainable import LOADED_SOURCE, PAYLOAD, AblationTrainable, checkpoint_path
+from trainables.trainable import LOADED_SOURCE, PAYLOAD, AblationTrainable
 from trainables.training import Row, Trainer
 
 pytestmark = pytest.mark.usefixtures("quick")
