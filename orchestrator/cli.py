@@ -102,9 +102,8 @@ def run(
             ]
         )
     else:
-        console.print(
-            f"MLflow: `ablate ui {name}`" + ("" if runs == Path("runs") else f" --runs {runs}"), highlight=False
-        )
+        where = "" if runs == Path("runs") else f" --runs {runs}"
+        console.print(f"MLflow: `ablate ui {name}{where}`", highlight=False, soft_wrap=True)
     if outcome.failed or outcome.blocked:
         for record in outcome.failed:
             place = f"{record.arm}, {record.phase} {record.number}"
