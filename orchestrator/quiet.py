@@ -27,6 +27,7 @@ def quiet_output(log: Path, console: Console) -> Iterator[Console]:
     if descriptor not in (1, 2):
         yield console
         return
+    is_terminal, width = console.is_terminal, console.width  # while its descriptor still leads there
     sys.stdout.flush()
     sys.stderr.flush()
     saved = {fd: os.dup(fd) for fd in (1, 2)}
@@ -36,8 +37,8 @@ def quiet_output(log: Path, console: Console) -> Iterator[Console]:
         try:
             yield Console(
                 file=terminal,
-                force_terminal=console.is_terminal,
-                width=console.width,
+                force_terminal=is_terminal,
+                width=None if is_terminal else width,
                 color_system=console.color_system,  # type: ignore[arg-type]
                 no_color=console.no_color,
             )

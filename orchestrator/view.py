@@ -35,7 +35,8 @@ class StudyView:
         self._actors = actors
         self._pending = pending
         self._started = self._printed = time.monotonic()
-        self._total = driver.state.remaining
+        self._recorded = sum(driver.state.counts().values())
+        """Before this run."""
 
     @contextmanager
     def showing(self) -> Iterator[None]:
@@ -72,9 +73,14 @@ class StudyView:
         self._printed = time.monotonic()
         self._console.print(self._summary(), highlight=False)
 
+    def _progress(self) -> tuple[int, int]:
+        """Trials recorded by this run and earlier ones, and planned."""
+        done = self._recorded + len(self._driver.written)
+        return done, done + self._driver.state.remaining
+
     def _summary(self) -> str:
-        done = self._total - self._driver.state.remaining
-        parts = [f"{done}/{self._total} trials"]
+        done, total = self._progress()
+        parts = [f"{done}/{total} trials"]
         failed = sum(r.status == "failed" for r in self._driver.written)
         if failed:
             parts.append(f"{failed} failed")
@@ -87,7 +93,7 @@ class StudyView:
         return ", ".join(parts)
 
     def _render(self) -> Group:
-        done = self._total - self._driver.state.remaining
+        done, total = self._progress()
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("arm")
         for heading in ("tuned", "best validation error %", "evaluated", "mean test error %"):
@@ -96,7 +102,9 @@ class StudyView:
         for cell in self._driver.state.cells:
             busy = cell.cell.id in running.values()
             table.add_row(Text(cell.cell.arm.title, style="bold" if busy else ""), *_numbers(cell))
-        return Group(ProgressBar(total=max(self._total, 1), completed=done, width=60), Text(self._summary()), table)
+        bar = Table.grid()
+        bar.add_row(ProgressBar(total=max(total, 1), completed=done, width=60))
+        return Group(bar, Text(self._summary()), Text(), table)
 
 
 def _numbers(cell: CellState) -> tuple[str, str, str, str]:

@@ -1,0 +1,102 @@
+"""What a person sees while a study runs, in a terminal and elsewhere, and where everybody else's output goes."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from orchestrator.driver import StudyDriver
+from orchestrator.folders import StudyFolders
+from orchestrator.plan import make_plan
+from orchestrator.state import StudyState
+from orchestrator.study import load_study
+from orchestrator.view import StudyView
+from results.ledger import Ledger
+
+ROOT = Path(__file__).parents[3]
+STUDY = {
+    "study": "seen",
+    "question": "What is seen?",
+    "method": "rsmatch",
+    "ablation": {"components": ["queue"]},
+    "data": {"dataset": "digits", "labels_per_class": 2},
+    "training": {"steps": 10, "reports": 2},
+    "search": {"trials": 2},
+    "evaluate": {"seeds": 1, "allow_underpowered": True},
+}
+
+
+def driver_in(folder: Path) -> StudyDriver:
+    (folder / "seen.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")
+    folders = StudyFolders(folder / "runs", "seen")
+    ledger = Ledger(folders.ledger)
+    state = StudyState(make_plan(load_study(folder / "seen.yaml").spec), ledger.records())
+    return StudyDriver(state, folders, ledger, code={})
+
+
+def finish_one(driver: StudyDriver, error: str | None = None) -> None:
+    slot = driver.hand_out("a")
+    assert slot is not None
+    rows = [(5, {"val_error": 40.0, "val_loss": 1.0}), (10, {"val_error": 30.0, "val_loss": 1.0})]
+    driver.receive("a", {"rows": rows, "started_at": datetime.now(UTC).isoformat(), "failed": error, "traceback": "t"})
+    driver.close("a")
+
+
+def shown(driver: StudyDriver, *, terminal: bool) -> str:
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=terminal, width=120, color_system=None)
+    view = StudyView(console, driver, actors=1, pending=lambda: "MLflow has 1")
+    with view.showing():
+        finish_one(driver)
+        finish_one(driver, error="diverged")
+        view.record(driver.written[-1])
+    return output.getvalue()
+
+
+def test_a_terminal_sees_every_arm_and_how_far_it_is(tmp_path):
+    text = shown(driver_in(tmp_path), terminal=True)
+    for part in ("2/6 trials", "1 failed", "about", "MLflow has 1", "RSMatch without queue", "2/2", "30.0", "diverged"):
+        assert part in text
+
+
+def test_elsewhere_it_is_plain_lines(tmp_path):
+    text = shown(driver_in(tmp_path), terminal=False)
+    assert "\x1b" not in text
+    assert "2/6 trials" in text
+    assert "diverged" in text
+
+
+def test_a_later_run_counts_what_earlier_ones_recorded(tmp_path):
+    finish_one(driver_in(tmp_path))
+    assert "3/6 trials" in shown(driver_in(tmp_path), terminal=False)
+
+
+def test_chatter_goes_to_the_log_and_the_view_to_the_terminal(tmp_path):
+    code = (
+        "import os, subprocess, sys\nfrom pathlib import Path\nfrom rich.console import Console\n"
+        "from orchestrator.quiet import quiet_output\n"
+        "with quiet_output(Path(sys.argv[1]), Console()) as console:\n"
+        "    print('python chatter'); os.write(2, b'native chatter\\n'); subprocess.run(['echo', 'child chatter'])\n"
+        "    console.print('view', console.is_terminal)\n"
+        "print('after')"
+    )
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    log = tmp_path / "chatter.log"
+    subprocess.run([sys.executable, "-c", code, str(log)], stdout=theirs, stderr=theirs, env=environment, check=True)
+    os.close(theirs)
+    seen = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "view" in seen
+    assert "True" in seen
+    assert "after" in seen
+    assert "chatter" not in seen
+    assert {"python chatter", "native chatter", "child chatter"} <= set(log.read_text().splitlines())
