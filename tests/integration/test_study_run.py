@@ -9,7 +9,7 @@ import pytest
 
 from results.ledger import Ledger
 from results.report import load_table
-from tests.integration.studies import SMALL_TRIALS, keep_pools, with_pools
+from tests.integration.studies import SMALL_TRIALS, ablate, keep_pools, with_pools, write_study
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -96,7 +96,7 @@ def test_more_seeds_and_more_trials_run_only_what_is_new(run, runs):
     assert tuned.ran - len(tuning) in range(0, 10), "evaluation runs anew only where the best configuration changed"
 
 
-def test_a_failing_trial_is_recorded_and_the_study_goes_on(run, runs):
+def test_a_failing_trial_is_recorded_and_the_study_goes_on(run, runs, tmp_path):
     diverging = {"fixmatch": {"learning_rate": 10.0, "weight_decay": 1.0, "unlabelled_weight": 100.0}}
     outcome, printed = run(runs, hyperparameters=diverging)
     assert {r.arm for r in outcome.failed} == {"fixmatch"}
@@ -113,9 +113,12 @@ def test_a_failing_trial_is_recorded_and_the_study_goes_on(run, runs):
     assert "incomplete" not in rows["rsmatch"].marks
     assert rows["rsmatch"].seeds_completed == 2
 
-    again, _ = run(runs, hyperparameters=diverging)
-    assert again.ran == 0
-    assert len(again.failed) == len(outcome.failed)
+    study = write_study(tmp_path, hyperparameters=diverging)
+    again = ablate("run", study, "--runs", runs, cwd=tmp_path)
+    assert again.returncode == 1
+    assert "nothing to run" in again.stdout
+    assert again.stderr.count("failed: fixmatch, tune") == len(outcome.failed)
+    assert "not evaluated: fixmatch" in again.stderr
 
 
 def test_a_trial_gets_its_share_of_logical_gpus(run, runs):
