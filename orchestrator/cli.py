@@ -168,11 +168,12 @@ def ui(
     """Serve the MLflow UI on this machine until Ctrl-C."""
     name = None if study is None else _study_dir(study, runs).name
     from orchestrator.mirror_process import tracking_uri
+    from orchestrator.signals import interruptible
     from orchestrator.ui import serve_ui
 
     console = _console()
     console.print("starting the MLflow UI …", highlight=False)
-    with serve_ui(tracking_uri(runs), host=host, port=port, experiment=name) as server:
+    with interruptible(), serve_ui(tracking_uri(runs), host=host, port=port, experiment=name) as server:
         console.print(f"{server.url}   (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         server.wait()
 

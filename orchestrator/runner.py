@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from orchestrator.mirror_process import PROGRESS_NAME, MirrorProcess, MirrorStat
 from orchestrator.plan import Plan, make_plan
 from orchestrator.provenance import code_provenance, run_provenance
 from orchestrator.quiet import quiet_output
+from orchestrator.signals import interruptible
 from orchestrator.state import StudyState
 from orchestrator.study import LoadedStudy
 from orchestrator.view import StudyView
@@ -96,7 +94,7 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
         if not state.done:
             driver = StudyDriver(state, folders, ledger, code=code_provenance(), actors=study.resources.actors)
             try:
-                with _interruptible():
+                with interruptible():
                     _train(driver, options, console, mirror)
             except KeyboardInterrupt:
                 outcome.interrupted = True
@@ -204,24 +202,6 @@ def _mirrored(folders: StudyFolders, uri: str, records: int) -> bool:
     local = uri.removeprefix("sqlite:///")
     there = not uri.startswith("sqlite:///") or Path(local).exists()
     return there and last.error is None and last.written >= last.total == records
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def manifest(plan: Plan, loaded: LoadedStudy) -> StudyManifest:

@@ -7,6 +7,8 @@ import shlex
 import signal
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -71,7 +73,7 @@ def test_commands_run_in_order(tmp_path):
 
 
 def serves(arguments, folder):
-    """The UI says on which loopback address it answers, and ends on Ctrl-C."""
+    """The UI says on which loopback address it answers, and ends with its server when told to."""
     output = folder / "ui.txt"
     with output.open("wb") as sink:
         server = subprocess.Popen(command(*arguments), cwd=folder, stdout=sink, stderr=sink, env=environment())
@@ -82,5 +84,8 @@ def serves(arguments, folder):
                 time.sleep(0.1)
             assert "http://127.0.0.1:" in output.read_text()
         finally:
-            server.send_signal(signal.SIGINT)
+            server.send_signal(signal.SIGTERM)
             server.wait(30)
+    address = re.search(r"http://127\.0\.0\.1:\d+", output.read_text()).group()
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(address, timeout=2)
