@@ -84,12 +84,13 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
         remove_temporary_files(folders.study)
         remove_temporary_files(folders.pools)
         plan = make_plan(study)
-        state = StudyState(plan, ledger.records())
+        records = ledger.records()
+        state = StudyState(plan, records)
         manifest(plan, loaded).save(folders.study)
         outcome = RunOutcome(folders=folders, plan=plan)
         uri = options.mlflow_uri or tracking_uri(options.runs)
         mirror = None
-        if not state.done or not _mirrored(folders, uri, len(ledger.records())):
+        if not state.done or not _mirrored(folders, uri, len(records)):
             mirror = stack.enter_context(MirrorProcess(folders.study, uri, folders.log / "mlflow.log"))
         if not state.done:
             driver = StudyDriver(state, folders, ledger, code=code_provenance(), actors=study.resources.actors)
@@ -105,7 +106,8 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
         outcome.failed = [r for c in state.cells for r in c.records() if r.status == "failed"]
         outcome.blocked = [c.cell.name for c in state.cells if c.stage == "blocked"]
         if mirror is not None:
-            console.print("bringing MLflow up to date …", highlight=False) if not outcome.interrupted else None
+            if not outcome.interrupted:
+                console.print("bringing MLflow up to date …", highlight=False)
             outcome.mirror_error = mirror.finish(timeout=5 if outcome.interrupted else 120).error
         remove_temporary_files(folders.study)
     return outcome
@@ -132,7 +134,7 @@ def _train(driver: StudyDriver, options: RunOptions, console: Console, mirror: M
         def pending() -> str:
             return "" if mirror is None else mirror_text(mirror.status())
 
-        view = StudyView(console, driver, actors=actors, pending=pending)
+        view = StudyView(console, driver, pending=pending)
         view.note(f"{driver.state.remaining} trials to run, {actors} at a time")
         with view.showing():
             _tune(driver, view, gpus)

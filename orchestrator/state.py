@@ -56,10 +56,6 @@ class CellState:
         """Hand out the next ready slot."""
         return self._waiting.pop(0)
 
-    def put_back(self, slot: Slot) -> None:
-        """Return a slot that was taken and not run."""
-        self._waiting.insert(0, slot)
-
     def finish(self, record: TrialRecord) -> None:
         """Fill the slot that the record belongs to."""
         self._known[record.trial_id] = record

@@ -25,14 +25,12 @@ class StudyView:
     Args:
         console: Where to write. A terminal gets a live table, anything else a line every ten seconds.
         driver: What is run.
-        actors: Trials at once, for the time left.
         pending: Text about the MLflow mirror, asked at every refresh.
     """
 
-    def __init__(self, console: Console, driver: StudyDriver, *, actors: int, pending: Callable[[], str]) -> None:
+    def __init__(self, console: Console, driver: StudyDriver, *, pending: Callable[[], str]) -> None:
         self._console = console
         self._driver = driver
-        self._actors = actors
         self._pending = pending
         self._started = self._printed = time.monotonic()
         self._recorded = sum(driver.state.counts().values())

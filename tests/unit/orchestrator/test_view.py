@@ -53,7 +53,7 @@ def finish_one(driver: StudyDriver, error: str | None = None) -> None:
 def shown(driver: StudyDriver, *, terminal: bool) -> str:
     output = io.StringIO()
     console = Console(file=output, force_terminal=terminal, width=120, color_system=None)
-    view = StudyView(console, driver, actors=1, pending=lambda: "MLflow has 1")
+    view = StudyView(console, driver, pending=lambda: "MLflow has 1")
     with view.showing():
         finish_one(driver)
         finish_one(driver, error="diverged")
