@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
         pa.field("search", pa.string(), nullable=False),
         pa.field("number", pa.int64(), nullable=False),
         pa.field("seed", pa.int64(), nullable=False),
+        pa.field("attempt", pa.int64(), nullable=False),
         pa.field("status", pa.string(), nullable=False),
         *(pa.field(name, pa.string(), nullable=False) for name in _JSON_COLUMNS[:4]),
         pa.field("steps", pa.int64(), nullable=False),
@@ -70,8 +71,8 @@ class Ledger:
         self.folder = Path(folder)
 
     def append(self, record: TrialRecord) -> Path:
-        """Write one record as a part of its own; returns the part. A trial that is there already is left as it is."""
-        path = self.folder / f"part-{_file_stem(record.trial_id)}.parquet"
+        """Write one record as a part of its own; returns the part. An attempt that is there already is left as it is."""
+        path = self.folder / f"part-{_file_stem(record)}.parquet"
         if not path.exists():
             _write(path, [record])
         return path
@@ -81,16 +82,25 @@ class Ledger:
         return sorted(self.folder.glob("compact-*.parquet")) + sorted(self.folder.glob("part-*.parquet"))
 
     def records(self) -> list[TrialRecord]:
-        """Every record once, ordered by start time; LedgerDamaged names a file that cannot be read."""
+        """Each trial's latest attempt, ordered by start time; LedgerDamaged names a file that cannot be read."""
+        latest: dict[str, TrialRecord] = {}
+        for record in self.history():
+            known = latest.setdefault(record.trial_id, record)
+            if record.attempt > known.attempt:
+                latest[record.trial_id] = record
+        return sorted(latest.values(), key=lambda r: (r.started_at, r.trial_id))
+
+    def history(self) -> list[TrialRecord]:
+        """Every attempt of every trial once, in no order; LedgerDamaged names a file that cannot be read."""
         while True:
-            seen: dict[str, TrialRecord] = {}
+            seen: dict[tuple[str, int], TrialRecord] = {}
             try:
                 for path in self.parts():
                     for record in _read(path):
-                        seen.setdefault(record.trial_id, record)
+                        seen.setdefault((record.trial_id, record.attempt), record)
             except FileNotFoundError:  # a part was compacted away between listing and reading: list again
                 continue
-            return sorted(seen.values(), key=lambda r: (r.started_at, r.trial_id))
+            return list(seen.values())
 
     def table(self) -> pa.Table:
         """The records as one pyarrow table with columns as in `SCHEMA`."""
@@ -105,8 +115,8 @@ class Ledger:
         old = self.parts()
         if len(old) < 2:
             return None
-        records = self.records()
-        digest = hashlib.sha256("\n".join(sorted(r.trial_id for r in records)).encode()).hexdigest()[:16]
+        records = self.history()
+        digest = hashlib.sha256("\n".join(sorted(_file_stem(r) for r in records)).encode()).hexdigest()[:16]
         path = self.folder / f"compact-{digest}.parquet"
         _write(path, records)
         for part in old:
@@ -115,10 +125,10 @@ class Ledger:
         return path
 
 
-def _file_stem(trial_id: str) -> str:
-    if not trial_id.isalnum():
-        raise ValueError(f"trial_id: {trial_id!r} is not a hash; a part's name must stay in its folder")
-    return trial_id
+def _file_stem(record: TrialRecord) -> str:
+    if not record.trial_id.isalnum():
+        raise ValueError(f"trial_id: {record.trial_id!r} is not a hash; a part's name must stay in its folder")
+    return f"{record.trial_id}-{record.attempt}" if record.attempt else record.trial_id
 
 
 def _write(path: Path, records: Sequence[TrialRecord]) -> None:
@@ -145,6 +155,7 @@ def _read(path: Path) -> Iterator[TrialRecord]:
             for name in _JSON_COLUMNS:
                 row[name] = json.loads(row[name])
             row["curves"] = {k: [(int(s), float(v)) for s, v in points] for k, points in row["curves"].items()}
+            row.setdefault("attempt", 0)  # ledgers of the first releases have no such column
             row["started_at"] = row["started_at"].astimezone(UTC)
             yield TrialRecord(**{name: row[name] for name in _COLUMNS})
     except FileNotFoundError:

@@ -40,6 +40,8 @@ class TrialRecord:
     """Place in the cell's search (tune) or among the evaluation seeds (evaluate), from 0."""
     seed: int
     """The seed block: splits, initial weights, batch order."""
+    attempt: int = 0
+    """How often this trial had been run, and had failed, before."""
     status: Status
     config: Mapping[str, Any]
     """Complete hyperparameters, searched or not, as JSON values."""
@@ -76,6 +78,8 @@ class TrialRecord:
             raise ValueError(f"phase: {self.phase!r} is not one of {', '.join(PHASES)}")
         if self.status not in STATUSES:
             raise ValueError(f"status: {self.status!r} is not one of {', '.join(STATUSES)}")
+        if self.attempt < 0:
+            raise ValueError(f"attempt: {self.attempt} is not a count of earlier runs; use 0 or more")
         if self.started_at.tzinfo is None:
             raise ValueError("started_at: needs a time zone; records are kept in UTC")
         bad = [name for name, value in self.metrics.items() if not math.isfinite(value)]

@@ -1,5 +1,6 @@
 import math
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,6 +32,7 @@ records = st.builds(
     search=text,
     number=st.integers(0, 10**9),
     seed=st.integers(0, 2**62),
+    attempt=st.integers(0, 2**31),
     status=st.sampled_from(["completed", "pruned", "failed"]),
     config=st.dictionaries(text, plain, max_size=3),
     suggested=st.dictionaries(text, plain, max_size=3),
@@ -72,6 +74,24 @@ def test_trial_is_written_once(tmp_path):
     ledger.append(first)
     ledger.append(record(trial_id="aa", seconds=2.0))
     assert ledger.records() == [first]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_the_latest_attempt_counts_and_the_earlier_ones_are_kept(tmp_path, order):
+    ledger = Ledger(tmp_path)
+    attempts = [record(trial_id="aa", status="failed", metrics={}, attempt=n) for n in range(3)]
+    for n in order:
+        ledger.append(attempts[n])
+    for _ in range(2):
+        assert ledger.records() == [attempts[2]]
+        assert sorted(ledger.history(), key=lambda r: r.attempt) == attempts
+        ledger.compact()
+
+
+def test_the_published_ledger_of_before_there_were_attempts_is_read():
+    found = Ledger(Path(__file__).parents[3] / "docs" / "results" / "digits" / "ledger").records()
+    assert found
+    assert {r.attempt for r in found} == {0}
 
 
 def test_compaction_leaves_one_file_with_the_same_records(tmp_path):

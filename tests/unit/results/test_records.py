@@ -14,6 +14,7 @@ from tests.unit.results.factories import record, tuning
     [
         ({"phase": "train"}, "phase: 'train'"),
         ({"status": "done"}, "status: 'done'"),
+        ({"attempt": -1}, "attempt: -1"),
         ({"started_at": datetime(2025, 1, 1)}, "started_at"),
         ({"metrics": {"val_error": math.nan}}, "val_error not finite"),
         ({"metrics": {"val_loss": math.inf}}, "val_loss not finite"),
