@@ -46,6 +46,7 @@ SCHEMA = pa.schema(
         *(pa.field(name, pa.string(), nullable=False) for name in _JSON_COLUMNS[4:]),
         pa.field("error", pa.string()),
         pa.field("log", pa.string()),
+        pa.field("same_as", pa.string()),
     ]
 )
 
@@ -155,7 +156,8 @@ def _read(path: Path) -> Iterator[TrialRecord]:
             for name in _JSON_COLUMNS:
                 row[name] = json.loads(row[name])
             row["curves"] = {k: [(int(s), float(v)) for s, v in points] for k, points in row["curves"].items()}
-            row.setdefault("attempt", 0)  # ledgers of the first releases have no such column
+            row.setdefault("attempt", 0)  # ledgers of the first releases have neither column
+            row.setdefault("same_as", None)
             row["started_at"] = row["started_at"].astimezone(UTC)
             yield TrialRecord(**{name: row[name] for name in _COLUMNS})
     except FileNotFoundError:

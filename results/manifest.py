@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
+from results.origins import Origin
 from trainables.files import write_atomically
 
 
@@ -16,6 +19,8 @@ class ManifestDamaged(ValueError):
 
 
 Role = Literal["full", "ablated", "baseline"]
+Tuning = Literal["retuned", "inherited"]
+BudgetUnit = Literal["steps", "trials"]
 
 MANIFEST_NAME = "study.json"
 
@@ -30,10 +35,16 @@ class ArmInfo:
     """`RSMatch without class-wise queue`."""
     algorithm: str
     role: Role
-    removed: str | None = None
-    """The one component this arm is about; None for the full method and baselines."""
+    removed: tuple[str, ...] = ()
+    """The components this arm is about; none for the full method, baselines, and arms that only change a value."""
     off: tuple[str, ...] = ()
     """Every component that is off, also those that fell with `removed`."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Hyperparameters that this arm fixes at another value than the full method."""
+    tuning: Tuning = "retuned"
+    """Whether the arm is tuned itself or takes the full method's best configuration over."""
+    twin: str | None = None
+    """The arm with the same components and values whose tuning is the other kind."""
     meaning: str = ""
     """What off means here, as a sentence."""
 
@@ -49,15 +60,69 @@ class ConditionInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class CellInfo:
-    """Arm x condition, under the identities that its records carry."""
+    """Arm x condition, under the identities that its records carry, and what of its tuning decides which records count."""
 
     cell: str
     arm: str
     condition: str
+    origin: Origin = Origin("", "", "")
+    """Of the records that are made now."""
     search: str = ""
-    """Identity of the search settings; tuning records of another search do not count."""
+    """Identity of the search settings: the history that the first generation's records carry."""
+    confirm: str = ""
+    """Identity that the records of the confirmation carry."""
+    tuning_seed: int = 0
     tuning_trials: int = 0
-    """Planned; 1 where the arm has nothing to search."""
+    """Granted; 1 where the arm has nothing to search, 0 where nothing is tuned or the configuration is inherited."""
+    generation: int = 1
+    """Suggestions in a generation; 0 where the search is asynchronous."""
+    most_trials: int = 0
+    """Trials that may start at most when stopped ones hand their steps back; at least `tuning_trials`."""
+    trial_steps: int = 0
+    """Steps of a trial that is not stopped."""
+    unit: BudgetUnit = "trials"
+    """What is equal in all cells: trials, or the training steps that so many full trials take."""
+    objectives: tuple[str, ...] = ("val_error",)
+    constraints: tuple[str, ...] = ()
+    confirm_top: int = 0
+    confirm_seeds: tuple[int, ...] = ()
+    inherits: str = ""
+    """The arm whose chosen configuration this cell takes over; empty where it is tuned itself."""
+    takes: tuple[str, ...] = ()
+    """The fields that it takes over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """An arm that a design names and that is not run by itself, with the reason."""
+
+    name: str
+    reason: str
+    same_as: str | None = None
+    """The arm that comes out identical and is run instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factor:
+    """A component (on, off) or a hyperparameter (its values) that a factorial design varies."""
+
+    name: str
+    title: str
+    levels: tuple[str, ...]
+    """The first is the full method's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factorial:
+    """A factorial design: which arm stands at which combination of levels."""
+
+    factors: tuple[Factor, ...]
+    runs: tuple[tuple[tuple[int, ...], str], ...]
+    """(level of each factor, arm), combinations that make no sense left out."""
+    resolution: int | None = None
+    """None for the full design."""
+    aliases: tuple[str, ...] = ()
+    """Which effects a fraction cannot tell apart, as `a + b:c`, up to interactions of two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +142,10 @@ class StudyManifest:
     """Training steps of a trial that is not stopped early."""
     source: str
     """The study file's text as it was run."""
+    accepted: tuple[Origin, ...] = ()
+    """Earlier origins whose records count beside the current ones."""
+    left_out: tuple[LeftOut, ...] = ()
+    factorial: Factorial | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The resolved study, defaults filled in."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -102,17 +171,10 @@ class StudyManifest:
         path = study_dir / MANIFEST_NAME
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-            return cls(
-                **{
-                    **raw,
-                    "arms": tuple(ArmInfo(**{**a, "off": tuple(a["off"])}) for a in raw["arms"]),
-                    "conditions": tuple(ConditionInfo(**c) for c in raw["conditions"]),
-                    "cells": tuple(CellInfo(**c) for c in raw["cells"]),
-                    "evaluation_seeds": tuple(raw["evaluation_seeds"]),
-                }
-            )
-        except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as problem:
-            raise ManifestDamaged(f"{path}: not a study manifest ({problem}); `ablate run` writes it anew") from problem
+            return TypeAdapter(cls).validate_python(raw)
+        except (UnicodeDecodeError, json.JSONDecodeError, ValidationError) as problem:
+            reason = " ".join(str(problem).split())[:200]
+            raise ManifestDamaged(f"{path}: not a study manifest ({reason}); `ablate run` writes it anew") from problem
 
 
 Named = TypeVar("Named", ArmInfo, ConditionInfo)

@@ -72,6 +72,8 @@ class TrialRecord:
     """Why the trial failed, in one line."""
     log: str | None = None
     """Where a failed trial's traceback is, relative to the study's folder."""
+    same_as: str | None = None
+    """trial_id of the earlier trial with the same suggestion, whose outcome this one takes over without training."""
 
     def __post_init__(self) -> None:
         if self.phase not in PHASES:
