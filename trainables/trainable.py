@@ -18,7 +18,7 @@ from ray import tune
 from trainables.data.datasets import DatasetDamaged, DatasetMissing
 from trainables.data.seed_block import SeedBlock, load_seed_block
 from trainables.files import checkpoint_path
-from trainables.source import source_hash
+from trainables.source import source_hash, source_of
 from trainables.specs import DataSpec, Phase, TrialSpec
 from trainables.training import CheckpointDamaged, Trainer, TrainingDiverged
 
@@ -26,8 +26,6 @@ PAYLOAD = "ablate"
 """Key of a result under which a list of one dict holds all that the driver reads."""
 CHECKPOINT_SECONDS = 1.0
 VERSIONED = ("torch", "torchvision", "ray", "optuna", "mlflow", "pyarrow", "numpy")
-LOADED_SOURCE = source_hash()
-"""Of the files as they were when this process imported them."""
 
 
 class SourceChanged(Exception):
@@ -108,9 +106,9 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
         spec = TrialSpec.model_validate_json(self.config["spec"])
-        if spec.source != LOADED_SOURCE:
+        if spec.source not in (here := source_of(spec.algorithm), source_hash()):
             raise SourceChanged(
-                f"the training source is {LOADED_SOURCE} in this process and {spec.source} where the study was planned; "
+                f"the source of {spec.algorithm} is {here} in this process and {spec.source} where the study was planned; "
                 "it was edited during the run, or a node has another version: run the study again"
             )
         torch.set_num_threads(spec.threads)

@@ -12,8 +12,9 @@ import torch
 from tests.contract.trials import ARMS, Arm, Blocks, data_spec, run, trial
 from trainables import trainable
 from trainables.files import checkpoint_path
+from trainables.source import source_of
 from trainables.specs import TrialSpec
-from trainables.trainable import LOADED_SOURCE, PAYLOAD, AblationTrainable
+from trainables.trainable import PAYLOAD, AblationTrainable
 from trainables.training import Row, Trainer
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -22,7 +23,7 @@ Make = Callable[[TrialSpec], AblationTrainable]
 
 def here(spec: TrialSpec) -> TrialSpec:
     """The trial as this process's own source would plan it."""
-    return spec.model_copy(update={"source": LOADED_SOURCE})
+    return spec.model_copy(update={"source": source_of(spec.algorithm)})
 
 
 @pytest.fixture
