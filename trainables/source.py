@@ -19,12 +19,14 @@ def source_of(algorithm: str) -> str:
     for a user's own algorithm, its module and what that imports from beside it. The bytes are those that this process
     met when it imported them. Raises KeyError for an algorithm that is not registered.
     """
-    return _digest(algorithm, ALGORITHMS[algorithm])
+    kind: Any = ALGORITHMS[algorithm]
+    return _digest(algorithm, kind)
 
 
 def source_files(algorithm: str) -> dict[str, str]:
     """Name to 12 hex digits of each file behind `source_of(algorithm)`, so that a message can say which one changed."""
-    files = _files(algorithm, ALGORITHMS[algorithm])
+    kind: Any = ALGORITHMS[algorithm]
+    files = _files(algorithm, kind)
     return {name: hashlib.sha256(content(path)).hexdigest()[:12] for name, path in files.items()}
 
 

@@ -81,7 +81,9 @@ class TrialSpec(Configuration):
     fingerprint: str
     """Hash of the dataset's images and labels."""
     source: str
-    """Hash of the training source."""
+    """Hash of the source that the algorithm's outcome depends on, see `source.py`."""
+    environment: str = ""
+    """Versions that could change the outcome, see `environment.py`; empty where any will do."""
 
     @field_validator("off", "stop_above", mode="before")
     @classmethod

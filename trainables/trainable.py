@@ -17,6 +17,7 @@ from ray import tune
 
 from trainables.data.datasets import DatasetDamaged, DatasetMissing
 from trainables.data.seed_block import SeedBlock, load_seed_block
+from trainables.environment import environment
 from trainables.files import checkpoint_path
 from trainables.source import source_hash, source_of
 from trainables.specs import DataSpec, Phase, TrialSpec
@@ -32,11 +33,15 @@ class SourceChanged(Exception):
     """A worker has other training code than the driver that planned the trial."""
 
 
+class EnvironmentChanged(Exception):
+    """A worker has other versions of what computes results than the driver that planned the trial."""
+
+
 class DataChanged(Exception):
     """A worker reads another dataset than the driver that planned the trial."""
 
 
-_EXPECTED = (TrainingDiverged, DatasetMissing, DatasetDamaged, SourceChanged, DataChanged)
+_EXPECTED = (TrainingDiverged, DatasetMissing, DatasetDamaged, SourceChanged, EnvironmentChanged, DataChanged)
 
 
 class AblationTrainable(tune.Trainable):  # type: ignore[misc]
@@ -110,6 +115,11 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
             raise SourceChanged(
                 f"the source of {spec.algorithm} is {here} in this process and {spec.source} where the study was planned; "
                 "it was edited during the run, or a node has another version: run the study again"
+            )
+        if spec.environment and spec.environment != environment():
+            raise EnvironmentChanged(
+                f"this process has {environment()}, and the study was planned with {spec.environment}; "
+                "install the same versions on every node, or run the study again"
             )
         torch.set_num_threads(spec.threads)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -11,6 +11,7 @@ import torch
 
 from tests.contract.trials import ARMS, Arm, Blocks, data_spec, run, trial
 from trainables import trainable
+from trainables.environment import environment
 from trainables.files import checkpoint_path
 from trainables.source import source_of
 from trainables.specs import TrialSpec
@@ -163,6 +164,14 @@ def test_other_training_code_is_refused(actor: Make) -> None:
     result = actor(trial(Arm("fixmatch"))).step()
     assert result["done"] is True
     assert "run the study again" in payload(result)["failed"]
+
+
+def test_other_versions_are_refused(actor: Make) -> None:
+    spec = here(trial(Arm("fixmatch"), steps=2, reports=1))
+    other = actor(spec.model_copy(update={"environment": "torch 1.0.0"})).step()
+    assert other["done"] is True
+    assert f"this process has {environment()}, and the study was planned with torch 1.0.0" in payload(other)["failed"]
+    assert rows_of(actor(spec.model_copy(update={"environment": environment()})))
 
 
 def test_nothing_is_loaded_before_the_first_step(actor: Make, pools: Path) -> None:

@@ -24,6 +24,7 @@ BASE: dict[str, Any] = {
     "stop_above": ((40, 55.5), (80, 40.0)),
     "fingerprint": "f",
     "source": "s",
+    "environment": "torch 2.8.0",
 }
 CHANGES: dict[str, Any] = {
     "algorithm": "fixmatch",
@@ -38,6 +39,7 @@ CHANGES: dict[str, Any] = {
     "stop_above": ((40, 55.5),),
     "fingerprint": "g",
     "source": "t",
+    "environment": "torch 2.8.1",
 }
 
 json_values = st.recursive(
