@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from search_spaces.groups import GROUPS, space_of
-from search_spaces.ranges import Choice, FloatRange, IntRange, Range
+from search_spaces.ranges import Choice, FloatRange, IntRange, Range, parse_range
 
-__all__ = ["GROUPS", "Choice", "FloatRange", "IntRange", "Range", "space_of"]
+__all__ = ["GROUPS", "Choice", "FloatRange", "IntRange", "Range", "parse_range", "space_of"]

@@ -4,7 +4,7 @@ leave on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from search_spaces.ranges import FloatRange, IntRange, Range
 from trainables.algorithms import ALGORITHMS, inactive_parameters
@@ -32,7 +32,13 @@ GROUPS: dict[str, dict[str, Range]] = {
 }
 
 
-def space_of(algorithm: str, off: Iterable[str], groups: Iterable[str], fixed: Iterable[str] = ()) -> dict[str, Range]:
+def space_of(
+    algorithm: str,
+    off: Iterable[str],
+    groups: Iterable[str],
+    fixed: Iterable[str] = (),
+    own: Mapping[str, Range] | None = None,
+) -> dict[str, Range]:
     """What an arm searches, sorted by field.
 
     Args:
@@ -40,10 +46,12 @@ def space_of(algorithm: str, off: Iterable[str], groups: Iterable[str], fixed: I
         off: Components that are off; their parameters do not exist.
         groups: Names in GROUPS.
         fixed: Fields that the study sets to a constant.
+        own: Ranges of the study's own, in place of the groups' for the same field.
 
     Raises KeyError for an unknown algorithm or group.
     """
     kind = ALGORITHMS[algorithm]
     exists = set(kind.Config.model_fields) - inactive_parameters(kind.components, off) - set(fixed)
-    found = {field: r for group in groups for field, r in GROUPS[group].items() if field in exists}
+    ranges = {field: r for group in groups for field, r in GROUPS[group].items()} | dict(own or {})
+    found = {field: r for field, r in ranges.items() if field in exists}
     return dict(sorted(found.items()))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,29 @@ class Choice:
 
 
 Range = FloatRange | IntRange | Choice
+
+
+def parse_range(value: Mapping[str, Any]) -> Range:
+    """A range as study files write it: `{low: 0.1, high: 1.0, log: true}`, whole numbers for an IntRange, or `{choices: [..]}`.
+
+    Raises ValueError that names what is wrong.
+    """
+    if set(value) == {"choices"}:
+        choices = value["choices"]
+        if not isinstance(choices, list | tuple) or not all(isinstance(c, bool | int | float | str) for c in choices):
+            raise ValueError("choices: expected a list of numbers or text")
+        return Choice(tuple(choices))
+    if not {"low", "high"} <= set(value) <= {"low", "high", "log"}:
+        raise ValueError("expected {low, high} with an optional log, or {choices}")
+    low, high, log = value["low"], value["high"], value.get("log", False)
+    for name, bound in (("low", low), ("high", high)):
+        if isinstance(bound, bool) or not isinstance(bound, int | float):
+            raise ValueError(f"{name}: expected a number, got {bound!r}")
+    if not isinstance(log, bool):
+        raise ValueError(f"log: expected on or off, got {log!r}")
+    if isinstance(low, int) and isinstance(high, int):
+        return IntRange(low, high, log)
+    return FloatRange(float(low), float(high), log)
 
 
 def _check(low: float, high: float, log: bool) -> None:

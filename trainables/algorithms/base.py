@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -29,6 +29,8 @@ class Component:
     """Components without which this one means nothing; it is off wherever one of them is."""
     parameters: tuple[str, ...] = ()
     """Configuration fields that exist only while this component is on."""
+    alternatives: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """Other values worth trying of some of `parameters`, for the design one-at-a-time."""
 
 
 class AlgorithmConfig(Configuration):
