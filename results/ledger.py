@@ -1,61 +1,73 @@
-"""The ledger: all records of a study as Parquet, the only truth. One immutable part per record, compacted now and then.
+"""The ledger: all records of a study as Parquet, the only truth. Immutable files, which are merged as they become many.
 
-This is the only module that imports pyarrow for records. Parts appear by atomic rename, so a reader sees whole records
-only and needs no lock. Nested values are JSON text: their keys differ between algorithms, and floats survive it to the bit.
+Parts appear by atomic rename, so a reader sees whole records only and needs no lock. There is one writer at a time (the
+driver, under the study's lock) and any number of readers.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import re
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
-from datetime import UTC
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from results.ledger_parts import SCHEMA, LedgerDamaged, encode, read, to_table, verify
+from results.ledger_rows import RecordBuilder
 from results.records import TrialRecord
-from trainables.files import replacing
+from trainables.files import replacing, sync_folder, write_atomically
 
-_JSON_COLUMNS = ("config", "suggested", "metrics", "curves", "versions", "code", "data")
+__all__ = ["SCHEMA", "Follower", "Ledger", "LedgerDamaged", "LedgerNotWritten", "SetAside"]
 
-SCHEMA = pa.schema(
-    [
-        pa.field("trial_id", pa.string(), nullable=False),
-        pa.field("study", pa.string(), nullable=False),
-        pa.field("cell", pa.string(), nullable=False),
-        pa.field("arm", pa.string(), nullable=False),
-        pa.field("condition", pa.string(), nullable=False),
-        pa.field("algorithm", pa.string(), nullable=False),
-        pa.field("phase", pa.string(), nullable=False),
-        pa.field("search", pa.string(), nullable=False),
-        pa.field("number", pa.int64(), nullable=False),
-        pa.field("seed", pa.int64(), nullable=False),
-        pa.field("attempt", pa.int64(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        *(pa.field(name, pa.string(), nullable=False) for name in _JSON_COLUMNS[:4]),
-        pa.field("steps", pa.int64(), nullable=False),
-        *(pa.field(name, pa.float64(), nullable=False) for name in ("seconds", "setup_seconds", "wall_seconds")),
-        pa.field("started_at", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("host", pa.string(), nullable=False),
-        pa.field("process", pa.int64(), nullable=False),
-        pa.field("device", pa.string(), nullable=False),
-        *(pa.field(name, pa.string(), nullable=False) for name in _JSON_COLUMNS[4:]),
-        pa.field("error", pa.string()),
-        pa.field("log", pa.string()),
-        pa.field("same_as", pa.string()),
-    ]
-)
+PARTS_MERGED = 256
+"""So many parts of one record are merged at a time."""
+FILES_MERGED = 16
+"""So many merged files are merged again at a time."""
+MOST_ROWS = PARTS_MERGED * FILES_MERGED
+"""Most rows of a merged file: what damage to one file can cost at most, and what one merge holds in memory."""
+SETTLED_SECONDS = 1.0
+"""A merged file lives at least so long, and a reader's look at the folder lasts no longer. See `Ledger.parts`."""
 
-_COLUMNS = tuple(f.name for f in fields(TrialRecord))
-assert set(_COLUMNS) == set(SCHEMA.names)
+_EXACT = [
+    field.name for field in SCHEMA if not pa.types.is_floating(field.type)
+]  # columns without NaN, which equals nothing
+_Identity = tuple[str, int]
 
 
-class LedgerDamaged(Exception):
-    """A part that is no readable Parquet file of records; the message names it and says what to do."""
+class LedgerNotWritten(OSError):
+    """A record could not be written, such as on a full disk; nothing of it is left in the ledger."""
+
+    def __init__(self, folder: Path, trial_id: str, problem: OSError) -> None:
+        super().__init__(problem.errno, problem.strerror)
+        self.message = (
+            f"{folder}: the record of trial {trial_id} could not be written ({problem.strerror or problem}); make room there "
+            "and run the study again: what is recorded is kept, and this trial runs again"
+        )
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A damaged part that was moved out of the way.
+
+    Args:
+        name: The file's name in the ledger.
+        reason: What is wrong with it.
+        moved_to: Where it is now.
+    """
+
+    name: str
+    reason: str
+    moved_to: Path
+
+    def __str__(self) -> str:
+        return f"ledger/{self.name} is damaged ({self.reason}); set aside as {self.moved_to}, its trials run again"
 
 
 class Ledger:
@@ -64,28 +76,69 @@ class Ledger:
     Args:
         folder: `runs/STUDY/ledger`; made at the first write.
 
-    A record is appended with `append` and is durable when that returns. Where one trial stands in several parts (a crash
-    between compaction's two halves), it counts once.
+    A trial may stand there several times: with a higher `attempt` where it failed and was run again, and with the same one
+    in two files where a merge was cut off. Readers see its latest attempt, once.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
+        self._loose: int | None = None  # parts since the last merge; None before the first append
+        self._merging: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._born: dict[str, float] = {}  # merged files of this process and when they appeared, by the monotonic clock
 
     def append(self, record: TrialRecord) -> Path:
-        """Write one record as a part of its own; returns the part. An attempt that is there already is left as it is."""
+        """Write one record as a part of its own; returns the part.
+
+        When this returns, the record is on the disk: the part's bytes and its name are synced, and neither a killed process
+        nor a power failure loses it. An attempt that has a part already is left as it is. Every so many parts, a thread
+        of this process merges them in the background.
+
+        Raises:
+            LedgerNotWritten: The disk is full or refuses; no partial part is left.
+            ValueError: The record has a value that JSON lacks.
+        """
         path = self.folder / f"part-{_file_stem(record)}.parquet"
-        if not path.exists():
-            _write(path, [record])
+        if path.exists():
+            return path
+        content = encode(to_table([record]))
+        try:
+            write_atomically(path, content)
+            sync_folder(self.folder)
+        except OSError as problem:
+            raise LedgerNotWritten(self.folder, record.trial_id, problem) from problem
+        if self._loose is None:
+            self._loose = sum(_is_part(p) for p in self._list())
+        else:
+            self._loose += 1
+        if self._loose >= PARTS_MERGED and (self._merging is None or not self._merging.is_alive()):
+            self._loose = 0
+            self._closing.clear()
+            self._merging = threading.Thread(target=self._merge_in_background, name="ledger-merge")
+            self._merging.start()
         return path
 
     def parts(self) -> list[Path]:
-        """Files that hold records, compacted ones first."""
-        return sorted(self.folder.glob("compact-*.parquet")) + sorted(self.folder.glob("part-*.parquet"))
+        """Files that hold records, merged ones first.
+
+        Together they hold every record that was there when this was called. Listing a folder is not atomic: a merge may
+        delete a part before the listing reaches it, after the merged file appeared where the listing had passed. So
+        there are two listings. Such a merged file appeared during the first and lives for `SETTLED_SECONDS`, so the
+        second has it; a look that took longer is repeated.
+        """
+        while True:
+            began = time.monotonic()
+            found = {*self._list(), *self._list()}
+            if time.monotonic() - began < SETTLED_SECONDS:
+                return sorted(found, key=lambda p: (_is_part(p), p.name))
+
+    def _list(self) -> list[Path]:
+        return [p for p in self.folder.glob("*.parquet") if p.name.startswith(("part-", "compact-"))]
 
     def records(self) -> list[TrialRecord]:
         """Each trial's latest attempt, ordered by start time; LedgerDamaged names a file that cannot be read."""
         latest: dict[str, TrialRecord] = {}
-        for record in self.history():
+        for record in self._history():
             known = latest.setdefault(record.trial_id, record)
             if record.attempt > known.attempt:
                 latest[record.trial_id] = record
@@ -93,37 +146,197 @@ class Ledger:
 
     def history(self) -> list[TrialRecord]:
         """Every attempt of every trial once, in no order; LedgerDamaged names a file that cannot be read."""
-        while True:
-            seen: dict[tuple[str, int], TrialRecord] = {}
-            try:
-                for path in self.parts():
-                    for record in _read(path):
-                        seen.setdefault((record.trial_id, record.attempt), record)
-            except FileNotFoundError:  # a part was compacted away between listing and reading: list again
-                continue
-            return list(seen.values())
+        return list({(r.trial_id, r.attempt): r for r in self._history()}.values())
 
-    def table(self) -> pa.Table:
-        """The records as one pyarrow table with columns as in `SCHEMA`."""
-        return _to_table(self.records())
+    def _history(self) -> Iterator[TrialRecord]:
+        builder = RecordBuilder()
+        for path, table in self._tables(SCHEMA.names, set()):
+            yield from _build(builder, path, table)
 
-    def compact(self) -> Path | None:
-        """Merge all parts into one file; returns it, or None where there is nothing to merge.
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Each trial's latest attempt as one pyarrow table, ordered by start time.
 
-        The merged file is complete before the first part goes, so a crash in between leaves duplicates (which readers
-        fold) and never a gap.
+        Args:
+            columns: Of those in `SCHEMA`; all unless given. Only these are read, so a table of few columns is cheap.
         """
-        old = self.parts()
-        if len(old) < 2:
-            return None
-        records = self.history()
-        digest = hashlib.sha256("\n".join(sorted(_file_stem(r) for r in records)).encode()).hexdigest()[:16]
-        path = self.folder / f"compact-{digest}.parquet"
-        _write(path, records)
-        for part in old:
-            if part != path:
-                part.unlink(missing_ok=True)
-        return path
+        names = list(SCHEMA.names if columns is None else columns)
+        needed = [*names, *(n for n in ("trial_id", "attempt", "started_at") if n not in names)]
+        tables = [SCHEMA.empty_table().select(needed), *(t for _, t in self._tables(needed, set()))]
+        whole = pa.concat_tables(tables)
+        latest: dict[str, tuple[int, int]] = {}
+        for row, (trial, attempt) in enumerate(_identities(whole)):
+            if trial not in latest or attempt > latest[trial][0]:
+                latest[trial] = (attempt, row)
+        started = whole.column("started_at").cast("int64").to_pylist()
+        rows = sorted((started[row], trial, row) for trial, (_, row) in latest.items())
+        return whole.select(names).take(pa.array([row for *_, row in rows], "int64"))
+
+    def follow(self) -> Follower:
+        """A reader that remembers what it has read."""
+        return Follower(self)
+
+    def _tables(self, columns: Sequence[str], done: set[str]) -> Iterator[tuple[Path, pa.Table]]:
+        """The rows of all files whose names are not in `done`, which gets them; some rows may come twice."""
+        missing: set[str] = set()
+        while new := [p for p in self.parts() if p.name not in done]:
+            gone = set()
+            for path in new:
+                try:
+                    for table in read(path, columns):
+                        yield path, table
+                    done.add(path.name)
+                except FileNotFoundError as problem:  # merged into another file between listing and reading: list again
+                    if path.name in missing:
+                        raise LedgerDamaged(path, "a link to nothing") from problem
+                    gone.add(path.name)
+            if not gone:
+                return
+            missing = gone
+
+    def compact(self) -> None:
+        """Merge all files that are not full; a study of up to `MOST_ROWS` trials has one file then.
+
+        A merged file is synced and read back before the first of its sources goes, so a crash at any instant leaves
+        rows twice (which readers fold) and never a gap. Raises LedgerDamaged for a source that cannot be read.
+        """
+        self.close()
+        while group := _group(self.parts(), at_least=(2, 2)):
+            self._merge(group)
+
+    def close(self) -> None:
+        """Wait for a merge in the background to end its current step; for the writer, before it lets go of its lock."""
+        self._closing.set()
+        if self._merging is not None:
+            self._merging.join()
+            self._merging = None
+
+    def _merge_in_background(self) -> None:
+        try:
+            while not self._closing.is_set() and (group := _group(self.parts(), at_least=(PARTS_MERGED, FILES_MERGED))):
+                self._merge(group)
+        except (
+            OSError,
+            LedgerDamaged,
+        ):  # nothing is lost: the sources stay, and `compact` at the end of the run says it
+            return
+
+    def _merge(self, sources: Sequence[Path]) -> None:
+        rows: dict[_Identity, None] = {}
+        tables = []
+        for path in sources:
+            for table in read(path):
+                fresh = [
+                    i for i, key in enumerate(_identities(table)) if key not in rows and not rows.update({key: None})
+                ]
+                tables.append(table if len(fresh) == table.num_rows else table.take(pa.array(fresh, "int64")))
+        merged = pa.concat_tables(tables).combine_chunks()
+        name = hashlib.sha256("\n".join(sorted(f"{t} {a}" for t, a in rows)).encode()).hexdigest()[:16]
+        path = self.folder / f"compact-{len(rows)}-{name}.parquet"
+        with replacing(path) as temporary:
+            temporary.write_bytes(encode(merged))
+            again = pa.concat_tables(list(read(temporary)))
+            if not again.select(_EXACT).equals(merged.select(_EXACT)):
+                raise LedgerDamaged(path, "it was not read back as it was written")
+        sync_folder(self.folder)
+        self._born[path.name] = time.monotonic()
+        settled = max((self._born.pop(p.name, 0.0) for p in sources if p != path), default=0.0) + SETTLED_SECONDS
+        time.sleep(max(0.0, settled - time.monotonic()))
+        for source in sources:
+            if source != path:
+                source.unlink(missing_ok=True)
+
+    def set_aside_damaged(self) -> list[SetAside]:
+        """Move each part that cannot be read to `damaged/` below the folder, overwriting nothing; for the writer alone.
+
+        Raises PermissionError for a part that this user may not read, which is no damage.
+        """
+        found = []
+        for path in self.parts():
+            try:
+                verify(path)
+            except LedgerDamaged as problem:
+                target = _free(self.folder / "damaged" / path.name)
+                target.parent.mkdir(exist_ok=True)
+                path.rename(target)
+                found.append(SetAside(path.name, problem.reason, target))
+        return found
+
+
+class Follower:
+    """Reads a ledger again and again, each time only what is new; merges in between make no record come twice.
+
+    Args:
+        ledger: The ledger to follow.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._files: set[str] = set()
+        self._latest: dict[str, int] = {}
+        self._builder = RecordBuilder()
+
+    def new_records(self) -> list[TrialRecord]:
+        """Records that no earlier call returned, ordered by start time.
+
+        Of several attempts at a trial the latest. A trial that an earlier call returned comes again where a later attempt at
+        it was recorded since. Where this raises LedgerDamaged, the next call returns what this one would have.
+        """
+        files = set(self._files)
+        found: dict[str, TrialRecord] = {}
+        for path, table in self._ledger._tables(SCHEMA.names, files):
+            latest = self._latest
+            fresh = [i for i, (trial, attempt) in enumerate(_identities(table)) if attempt > latest.get(trial, -1)]
+            if not fresh:
+                continue
+            for record in _build(self._builder, path, table.take(pa.array(fresh, "int64"))):
+                known = found.setdefault(record.trial_id, record)
+                if record.attempt > known.attempt:
+                    found[record.trial_id] = record
+        self._files = files
+        self._latest.update((r.trial_id, r.attempt) for r in found.values())
+        return sorted(found.values(), key=lambda r: (r.started_at, r.trial_id))
+
+
+def _build(builder: RecordBuilder, path: Path, table: pa.Table) -> list[TrialRecord]:
+    try:
+        return builder.records(table)
+    except (TypeError, ValueError, OverflowError) as problem:
+        raise LedgerDamaged(path, " ".join(str(problem).split())) from problem
+
+
+def _identities(table: pa.Table) -> Iterable[_Identity]:
+    return zip(table.column("trial_id").to_pylist(), table.column("attempt").to_pylist(), strict=True)
+
+
+def _group(files: Iterable[Path], at_least: tuple[int, int]) -> list[Path] | None:
+    """The next files to merge: parts of one record, where there are enough of them, else merged files that are not full.
+
+    With `at_least` (2, 2) both kinds go together.
+    """
+    rows = {path: _rows(path) for path in files}
+    parts = [p for p in rows if _is_part(p)]
+    small = [p for p, n in rows.items() if p not in parts and n <= MOST_ROWS // 2]
+    candidates = [(parts[:PARTS_MERGED], at_least[0]), (small, at_least[1])]
+    if at_least == (2, 2):
+        candidates = [([*small, *parts], 2)]
+    for paths, least in candidates:
+        if len(paths) >= least:
+            group, total = [], 0
+            for path in paths:
+                if total + rows[path] <= MOST_ROWS:
+                    group.append(path)
+                    total += rows[path]
+            return group
+    return None
+
+
+def _is_part(path: Path) -> bool:
+    return path.name.startswith("part-")
+
+
+def _rows(path: Path) -> int:
+    match = re.fullmatch(r"compact-(\d+)-[0-9a-f]+\.parquet", path.name)
+    return int(match[1]) if match else 1
 
 
 def _file_stem(record: TrialRecord) -> str:
@@ -132,38 +345,10 @@ def _file_stem(record: TrialRecord) -> str:
     return f"{record.trial_id}-{record.attempt}" if record.attempt else record.trial_id
 
 
-def _write(path: Path, records: Sequence[TrialRecord]) -> None:
-    with replacing(path) as temporary:
-        pq.write_table(_to_table(records), temporary, compression="zstd")
-
-
-def _to_table(records: Iterable[TrialRecord]) -> pa.Table:
-    rows = [_to_row(r) for r in records]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
-
-
-def _to_row(record: TrialRecord) -> dict[str, Any]:
-    row = {name: getattr(record, name) for name in _COLUMNS}
-    for name in _JSON_COLUMNS:
-        row[name] = json.dumps(row[name], sort_keys=True, allow_nan=False, default=dict)
-    return row
-
-
-def _read(path: Path) -> Iterator[TrialRecord]:
-    try:
-        rows = pq.ParquetFile(path).read().to_pylist()
-        for row in rows:
-            for name in _JSON_COLUMNS:
-                row[name] = json.loads(row[name])
-            row["curves"] = {k: [(int(s), float(v)) for s, v in points] for k, points in row["curves"].items()}
-            row.setdefault("attempt", 0)  # ledgers of the first releases have neither column
-            row.setdefault("same_as", None)
-            row["started_at"] = row["started_at"].astimezone(UTC)
-            yield TrialRecord(**{name: row[name] for name in _COLUMNS})
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, AttributeError) as problem:
-        raise LedgerDamaged(
-            f"{path}: not a readable ledger part ({' '.join(str(problem).split())}); move it away and run the study again: "
-            "its trials run anew, nothing else does"
-        ) from problem
+def _free(path: Path) -> Path:
+    taken = 1
+    free = path
+    while free.exists():
+        taken += 1
+        free = path.with_name(f"{path.stem}-{taken}{path.suffix}")
+    return free

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,21 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a reader, or a crash, never meets half of it."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` survive a power failure, where the file system can do that for a folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as problem:
+        if problem.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+        ):  # some network file systems: names are the server's matter
+            raise
+    finally:
+        os.close(handle)
 
 
 def remove_temporary_files(folder: Path) -> int:

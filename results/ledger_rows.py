@@ -1,0 +1,89 @@
+"""From the ledger's columns to records, column by column, with equal values shared between records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from results.curves import PackedCurves
+from results.ledger_parts import JSON_COLUMNS, REPEATED_COLUMNS
+from results.records import TrialRecord
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHARED_DOCUMENTS = ("versions", "code", "data")
+
+
+class RecordBuilder:
+    """Makes records from tables of rows; what is equal in many records is one object in memory.
+
+    The mappings of its records are shared between them and must not be changed, as a record's must not anyway.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[str | None, str | None] = {}
+        self._documents: dict[str, dict[str, Any]] = {}
+
+    def records(self, table: Any) -> list[TrialRecord]:
+        """A record for each row of a pyarrow table with all columns of the ledger.
+
+        Raises ValueError or TypeError where a value breaks a record's rules.
+        """
+        names = table.column_names
+        columns = [self._column(name, table.column(name)) for name in names]
+        return [TrialRecord(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+
+    def lean(self, record: TrialRecord) -> TrialRecord:
+        """An equal record that takes little memory: curves packed, what others have too shared with them."""
+        return replace(
+            record,
+            curves=PackedCurves.pack(record.curves),
+            versions=self._shared(_as_json(record.versions)),
+            code=self._shared(_as_json(record.code)),
+            data=self._shared(_as_json(record.data)),
+        )
+
+    def _column(self, name: str, column: Any) -> Sequence[Any]:
+        if name == "curves":
+            return PackedCurves.pack_texts(column.to_pylist())
+        if name == "started_at":
+            return [_EPOCH + timedelta(microseconds=n) for n in column.cast("int64").to_pylist()]
+        if name in REPEATED_COLUMNS:
+            kinds = column.combine_chunks().dictionary_encode()
+            values = [self._repeated(name, value) for value in kinds.dictionary.to_pylist()]
+            return [None if i is None else values[i] for i in kinds.indices.to_pylist()]
+        if name in JSON_COLUMNS:
+            return _documents(name, column.to_pylist())
+        if name == "trial_id":
+            return list(column.to_pylist())
+        return list(column.to_numpy().tolist())
+
+    def _repeated(self, name: str, value: str) -> Any:
+        return self._shared(value) if name in _SHARED_DOCUMENTS else self._texts.setdefault(value, value)
+
+    def _shared(self, text: str) -> dict[str, Any]:
+        if text not in self._documents:
+            self._documents[text] = _object("versions, code or data", json.loads(text))
+        return self._documents[text]
+
+
+def _as_json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, default=dict)
+
+
+def _documents(name: str, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Parsed JSON objects: equal texts give one object, and all share the strings of their keys."""
+    kinds = dict.fromkeys(texts)
+    parsed = json.loads(f"[{','.join(kinds)}]")  # one call, for the parser shares keys within a call
+    if len(parsed) != len(kinds):
+        raise ValueError(f"{name} is not one JSON value in each row")
+    by_text = {text: _object(name, value) for text, value in zip(kinds, parsed, strict=True)}
+    return [by_text[text] for text in texts]
+
+
+def _object(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is not a JSON object")
+    return value
