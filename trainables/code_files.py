@@ -63,7 +63,7 @@ def files_behind(module: str, file: Path) -> set[Path]:
             if name.partition(".")[0] == PACKAGE.name:
                 todo += _own_files(name)
             elif in_reach:
-                todo += _files_of(name, root)
+                todo += files_of(name, root)
     return found
 
 
@@ -94,17 +94,18 @@ def _own_files(name: str) -> list[Path]:
     """Files of this package that `name` stands for; for a name that the registry offers, the file that defines it."""
     prefix, _, last = name.rpartition(".")
     if f"{PACKAGE.name}.{ALGORITHMS_FOLDER.name}" not in (prefix, name):
-        return _files_of(name, PACKAGE.parent)
+        return files_of(name, PACKAGE.parent)
     direct = ALGORITHMS_FOLDER / f"{last}.py"
-    if prefix.endswith(ALGORITHMS_FOLDER.name) and direct.is_file():
-        return [direct]
+    found = [direct] if prefix.endswith(ALGORITHMS_FOLDER.name) and direct.is_file() else []
     for node in ast.walk(ast.parse(content(REGISTRY))):
         if isinstance(node, ast.ImportFrom) and last in {alias.asname or alias.name for alias in node.names}:
-            return _files_of(node.module or "", PACKAGE.parent)
-    return sorted(ALGORITHMS_FOLDER.glob("*.py"))  # the registry itself, or a name that is not known here
+            found = found or files_of(node.module or "", PACKAGE.parent)
+    if not found or found[0] == ALGORITHMS_FOLDER / "registry.py":  # from which any algorithm can be had
+        return sorted(ALGORITHMS_FOLDER.glob("*.py"))
+    return found
 
 
-def _files_of(name: str, root: Path) -> list[Path]:
+def files_of(name: str, root: Path) -> list[Path]:
     """The file of module `name` below `root` and of the packages that it lies in; nothing where there is no such module."""
     place = root.joinpath(*name.split("."))
     for file in (place.with_name(f"{place.name}.py"), place / "__init__.py"):

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from trainables.algorithms import AlgorithmNotFound, resolve
 from trainables.data.datasets import DatasetDamaged, DatasetMissing
 from trainables.data.seed_block import SeedBlock, load_seed_block
 from trainables.environment import environment
@@ -41,13 +42,22 @@ class DataChanged(Exception):
     """A worker reads another dataset than the driver that planned the trial."""
 
 
-_EXPECTED = (TrainingDiverged, DatasetMissing, DatasetDamaged, SourceChanged, EnvironmentChanged, DataChanged)
+_EXPECTED = (
+    AlgorithmNotFound,
+    TrainingDiverged,
+    DatasetMissing,
+    DatasetDamaged,
+    SourceChanged,
+    EnvironmentChanged,
+    DataChanged,
+)
 
 
 class AblationTrainable(tune.Trainable):  # type: ignore[misc]
     """Runs the trial in `config["spec"]` (a TrialSpec as JSON) and goes on from its own checkpoint if there is one.
 
-    `config` also has `cache` and `checkpoints` (folders). Every result's payload carries `rows`,
+    `config` also has `cache` and `checkpoints` (folders), and may have `modules`, a list of folders in which a user's own
+    algorithm is looked for (see `resolve`). Every result's payload carries `rows`,
     the (step, metrics) pairs that are new since the last one, or all of them after a resume. A trial that raises ends
     with `failed` and `traceback` in its payload: Tune's own retries are for processes that die.
     """
@@ -111,6 +121,8 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
         spec = TrialSpec.model_validate_json(self.config["spec"])
+        if ":" in spec.algorithm:
+            resolve(spec.algorithm, *map(Path, self.config.get("modules", ())))
         if spec.source not in (here := source_of(spec.algorithm), source_hash()):
             raise SourceChanged(
                 f"the source of {spec.algorithm} is {here} in this process and {spec.source} where the study was planned; "

@@ -29,8 +29,8 @@ class Component:
     """Components without which this one means nothing; it is off wherever one of them is."""
     parameters: tuple[str, ...] = ()
     """Configuration fields that exist only while this component is on."""
-    alternatives: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    """Other values worth trying of some of `parameters`, for the design one-at-a-time."""
+    alternatives: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, hash=False)
+    """Other values worth trying of configuration fields that it is about, for the design one-at-a-time."""
 
 
 class AlgorithmConfig(Configuration):
@@ -112,6 +112,8 @@ class Algorithm:
     paper: ClassVar[str] = ""
     Config: ClassVar[type[AlgorithmConfig]]
     components: ClassVar[tuple[Component, ...]] = ()
+    fixed: ClassVar[frozenset[str]] = frozenset()
+    """Configuration fields that shape what `build` makes, and so cannot change during training."""
 
     classifier: nn.Module
     """Images to class logits; what is averaged over steps and evaluated."""
