@@ -11,6 +11,7 @@ import torch
 from tests.contract.trials import (
     ARMS,
     CPU,
+    EAGER,
     UNLABELLED_ARMS,
     Arm,
     Blocks,
@@ -37,13 +38,14 @@ def with_pool(block: SeedBlock, keep: np.ndarray) -> SeedBlock:
 
 
 @every_arm
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("dataset", ["digits", "fashion-mnist"])
 def test_a_step_answers_in_the_declared_shapes_and_kinds(arm: Arm, dataset: str, blocks: Blocks) -> None:
     spec = trial(arm, data=data_spec(dataset), steps=6, reports=1)
     for batch, output in recorded(Trainer(spec, blocks(spec.data), CPU)):
         n = len(batch.index)
         assert batch.labelled.shape[0] == 4
-        assert n == (0 if arm.algorithm == "supervised" else 16)
+        assert n == (16 if arm in UNLABELLED_ARMS else 0)
         for images in (batch.labelled, batch.weak, batch.strong):
             assert images.dtype == torch.float32
             assert images.shape[1:] == batch.labelled.shape[1:]
@@ -142,7 +144,7 @@ def test_all_arms_of_a_seed_block_start_from_the_same_weights_and_see_the_same_b
     for (batch, _), (other, _) in zip(recorded(ours), recorded(theirs), strict=True):
         assert torch.equal(batch.labelled, other.labelled)
         assert torch.equal(batch.labels, other.labels)
-        if arm.algorithm != "supervised":
+        if arm in UNLABELLED_ARMS:
             assert torch.equal(batch.index, other.index)
             assert torch.equal(batch.weak, other.weak)
             assert torch.equal(batch.strong, other.strong)
@@ -189,6 +191,9 @@ def test_a_pool_without_synthetic_or_without_real_images_trains(arm: Arm, blocks
 def test_no_pseudo_label_is_confident_enough(arm: Arm, blocks: Blocks) -> None:
     spec = trial(arm, config={"threshold": 1.0}, steps=6, reports=1)
     row = run(Trainer(spec, blocks(spec.data), CPU))[-1][1]
+    if "threshold" in arm.off:
+        assert row["coverage_real"] == row["coverage_synthetic"] == 1
+        return
     assert row["coverage_real"] == row["coverage_synthetic"] == row["loss_unlabelled"] == 0
     assert "pseudo_label_accuracy_real" not in row  # a share of nothing is left out
 
@@ -205,14 +210,22 @@ def test_parameters_of_components_that_are_off_change_nothing(arm: Arm, blocks: 
     assert rows[0] == rows[1]
 
 
-def test_each_component_changes_what_is_learned(blocks: Blocks) -> None:
+@pytest.mark.parametrize("algorithm", [name for name, kind in ALGORITHMS.items() if kind.components])
+def test_each_component_changes_what_is_learned(algorithm: str, blocks: Blocks) -> None:
     final = {}
+    threshold = {"fixmatch": 0.2}.get(algorithm, EAGER["threshold"])  # which some images pass, and some do not
     for arm in ARMS:
-        if arm.algorithm == "rsmatch":
-            spec = trial(arm, steps=20, reports=1)
+        if arm.algorithm == algorithm:
+            spec = trial(arm, steps=20, reports=1, config={"threshold": threshold})
             block = with_pool(blocks(spec.data), np.arange(40))  # seen often enough to be remembered
             final[str(arm)] = run(Trainer(spec, block, CPU))[-1][1]["val_loss"]
     assert len(set(final.values())) == len(final)
+
+
+def test_fixmatch_without_unlabelled_images_is_supervised_learning_to_the_bit(blocks: Blocks) -> None:
+    (without,) = (a for a in ARMS if a.name == "fixmatch-without-unlabelled")
+    spec, plain = trial(without, steps=20), trial(Arm("supervised"), steps=20)
+    assert outcome(Trainer(spec, blocks(spec.data), CPU)) == outcome(Trainer(plain, blocks(spec.data), CPU))
 
 
 def test_rsmatch_without_detector_is_fixmatch_to_the_bit(blocks: Blocks) -> None:
@@ -235,6 +248,7 @@ def test_the_test_part_is_read_once_at_the_last_step_of_an_evaluation(blocks: Bl
     assert 0 <= rows[-1][1]["test_error"] <= 100
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("dataset", ["digits", "fashion-mnist"])
 def test_tuning_has_no_test_part(dataset: str, blocks: Blocks) -> None:
     spec = trial(Arm("fixmatch"), data=data_spec(dataset), phase="tune", steps=4, reports=2)
@@ -244,6 +258,7 @@ def test_tuning_has_no_test_part(dataset: str, blocks: Blocks) -> None:
         assert all("test" not in name for _, row in run(Trainer(spec, block, CPU)) for name in row)
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("dataset", ["digits", "fashion-mnist"])
 def test_both_phases_train_on_the_same_images(dataset: str, blocks: Blocks) -> None:
     tune, evaluate = (blocks(data_spec(dataset), 0, phase) for phase in ("tune", "evaluate"))

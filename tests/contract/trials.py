@@ -44,7 +44,7 @@ def _arms() -> list[Arm]:
 
 
 ARMS = _arms()
-UNLABELLED_ARMS = [a for a in ARMS if a.algorithm != "supervised"]
+UNLABELLED_ARMS = [a for a in ARMS if a.algorithm != "supervised" and "unlabelled" not in a.off]
 SIZES = {"digits": 2, "fashion-mnist": 2}
 EAGER = {"threshold": 0.12, "synthetic_threshold": 0.5, "warmup_share": 0.3, "queue_size": 8}
 """Hyperparameters under which every branch of every algorithm is taken within a few steps."""

@@ -172,11 +172,15 @@ def confidence_exceeded_by(share: float) -> float:
     return (bounds[passing] + bounds[passing + 1]) / 2
 
 
+@pytest.mark.parametrize("off", [(), ("strong-views",), ("threshold",), ("strong-views", "threshold")])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 1.0])
-def test_sending_only_confident_images_through_the_network_equals_the_dense_masked_loss(share: float) -> None:
+def test_sending_only_confident_images_through_the_network_equals_the_dense_masked_loss(
+    share: float, off: tuple[str, ...]
+) -> None:
     kind = ALGORITHMS["fixmatch"]
     threshold = confidence_exceeded_by(share)
-    algorithm = build(kind, kind.Config(threshold=threshold, unlabelled_weight=1.7))  # type: ignore[call-arg]
+    config = kind.Config(threshold=threshold, unlabelled_weight=1.7)  # type: ignore[call-arg]
+    algorithm = build(kind, config, off)
     batch = Recorded().batch()
     output = algorithm.loss(batch, 0)
 
@@ -185,12 +189,13 @@ def test_sending_only_confident_images_through_the_network_equals_the_dense_mask
         z = algorithm.classifier(torch.cat([batch.labelled, batch.weak, batch.strong]))
         x, weak, strong = z.split([LABELLED, BATCH, BATCH])
         confidence, label = weak.detach().softmax(1).max(1)
-        mask = (confidence >= threshold).float()
+        mask = torch.ones(BATCH) if "threshold" in off else (confidence >= threshold).float()
         loss = F.cross_entropy(x, batch.labels)
-        return loss + 1.7 * (mask * F.cross_entropy(strong, label, reduction="none")).mean()
+        trained = weak if "strong-views" in off else strong
+        return loss + 1.7 * (mask * F.cross_entropy(trained, label, reduction="none")).mean()
 
     assert output.used is not None
-    assert int(output.used.sum()) == round(share * BATCH)
+    assert int(output.used.sum()) == (BATCH if "threshold" in off else round(share * BATCH))
     textbook = dense()
     assert close(output.loss.detach(), float(textbook.detach()), 1e-5)
     assert_same_gradients(gradients(algorithm.modules, output.loss), gradients(algorithm.modules, textbook))

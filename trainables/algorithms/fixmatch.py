@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from trainables.algorithms.base import Algorithm, AlgorithmConfig, Batch, StepOutput
+from trainables.algorithms.base import Algorithm, AlgorithmConfig, Batch, Component, StepOutput
 from trainables.lazy import LazyModule
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from torch.nn import functional as F
 
     import trainables.functional as functional
@@ -34,6 +34,29 @@ class FixMatch(Algorithm):
     title = "FixMatch"
     paper = "Sohn et al. 2020, arXiv:2001.07685"
     Config = FixMatchConfig
+    components: ClassVar[tuple[Component, ...]] = (
+        Component(
+            name="unlabelled",
+            title="unlabelled images",
+            off="the labelled images alone are trained on, as in supervised learning",
+            parameters=("unlabelled_weight",),
+            alternatives={"unlabelled_weight": (0.3, 3.0)},
+        ),
+        Component(
+            name="strong-views",
+            title="strong views",
+            off="a pseudo-label trains the weak view that it was read from",
+            needs=("unlabelled",),
+        ),
+        Component(
+            name="threshold",
+            title="confidence threshold",
+            off="every pseudo-label is trained on",
+            needs=("unlabelled",),
+            parameters=("threshold",),
+            alternatives={"threshold": (0.5, 0.8, 0.99)},
+        ),
+    )
     config: FixMatchConfig
     classifier: networks.Classifier
 
@@ -42,11 +65,24 @@ class FixMatch(Algorithm):
         self.classifier = networks.classifier(self.task)
         self.modules = nn.ModuleDict({"classifier": self.classifier})
 
+    @property
+    def unlabelled_views(self) -> bool:
+        """Looked at unless that component is off."""
+        return self.has("unlabelled")
+
     def loss(self, batch: Batch, step: int) -> StepOutput:
         """Labelled cross-entropy plus the masked cross-entropy of the strong views."""
+        if not self.has("unlabelled"):
+            supervised = F.cross_entropy(self.classifier(batch.labelled), batch.labels)
+            return StepOutput(loss=supervised, terms={"loss_supervised": supervised.detach()})
+        trained = batch.strong if self.has("strong-views") else batch.weak
+        return self.consistency(batch, trained, self.config.threshold if self.has("threshold") else 0.0)
+
+    def consistency(self, batch: Batch, trained: Tensor, threshold: float) -> StepOutput:
+        """L_x + λ_u mean 1[max p ≥ threshold] CE(h(f(trained)), argmax p), with p of the weak views."""
         supervised = F.cross_entropy(self.classifier(batch.labelled), batch.labels)
-        pseudo_label, used = functional.pseudo_labels(self.classifier, batch.weak, self.config.threshold)
-        unlabelled = functional.selected_cross_entropy(self.classifier, batch.strong, pseudo_label, used)
+        pseudo_label, used = functional.pseudo_labels(self.classifier, batch.weak, threshold)
+        unlabelled = functional.selected_cross_entropy(self.classifier, trained, pseudo_label, used)
         return StepOutput(
             loss=supervised + self.config.unlabelled_weight * unlabelled,
             terms={"loss_supervised": supervised.detach(), "loss_unlabelled": unlabelled.detach()},

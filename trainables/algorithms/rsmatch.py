@@ -57,6 +57,7 @@ class RSMatch(FixMatch):
             title="detector",
             off="every unlabelled image trains the class head, as in FixMatch",
             parameters=("synthetic_threshold", "detector_weight", "warmup_share", "real_prior"),
+            alternatives={"warmup_share": (0.05, 0.5), "real_prior": (0.3, 0.7)},
         ),
         Component(
             name="queue",
@@ -64,6 +65,7 @@ class RSMatch(FixMatch):
             off="the detector stays with the positive-unlabelled risk",
             needs=("detector",),
             parameters=("queue_size",),
+            alternatives={"queue_size": (16, 64, 256)},
         ),
         Component(
             name="class-wise",
@@ -77,6 +79,7 @@ class RSMatch(FixMatch):
             off="synthetic-looking images are dropped",
             needs=("detector",),
             parameters=("synthetic_weight",),
+            alternatives={"synthetic_weight": (0.1, 1.0)},
         ),
         Component(
             name="dummy-head",
@@ -90,6 +93,7 @@ class RSMatch(FixMatch):
             off="an image's current score alone decides",
             needs=("detector",),
             parameters=("memory_decay",),
+            alternatives={"memory_decay": (0.5, 0.99)},
         ),
     )
     config: RSMatchConfig
@@ -109,6 +113,11 @@ class RSMatch(FixMatch):
         self.warmup_steps = round(self.config.warmup_share * self.task.total_steps)
 
     @property
+    def unlabelled_views(self) -> bool:
+        """Always looked at: FixMatch's own components are no components of RSMatch."""
+        return True
+
+    @property
     def memory(self) -> score_memory.ScoreMemory:
         """Scores, pseudo-classes and queues of the unlabelled pool."""
         return self.modules["memory"]  # type: ignore[return-value]
@@ -116,7 +125,7 @@ class RSMatch(FixMatch):
     def loss(self, batch: Batch, step: int) -> StepOutput:
         """Equations 1 to 6 on one batch; updates the score memory and the queues."""
         if not self.has("detector") or not len(batch.index):
-            return super().loss(batch, step)
+            return self.consistency(batch, batch.strong, self.config.threshold)
         supervised = F.cross_entropy(self.classifier(batch.labelled), batch.labels)  # eq. 1
         pseudo_label, used = functional.pseudo_labels(self.classifier, batch.weak, self.config.threshold)  # eq. 2
 

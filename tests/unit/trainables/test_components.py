@@ -110,3 +110,22 @@ def test_every_set_of_switches_closes_to_one_that_leaves_no_dependent_on() -> No
     for off in chain.from_iterable(combinations(names, n) for n in range(len(names) + 1)):
         closed = closure(components, off)
         assert all(not set(c.needs) & closed for c in components if c.name not in closed)
+
+
+@every_algorithm
+def test_alternatives_are_other_values_than_the_default(name: str) -> None:
+    kind = ALGORITHMS[name]
+    for component in kind.components:
+        for field, values in component.alternatives.items():
+            assert field in component.parameters
+            for value in values:
+                assert getattr(kind.Config(**{field: value}), field) == value
+                assert value != kind.Config.model_fields[field].default
+
+
+def test_fixmatch_can_be_taken_apart_down_to_supervised_learning() -> None:
+    components = ALGORITHMS["fixmatch"].components
+    off = closure(components, {"unlabelled"})
+    assert off == {c.name for c in components}
+    left = set(ALGORITHMS["fixmatch"].Config.model_fields) - inactive_parameters(components, off)
+    assert left == set(ALGORITHMS["supervised"].Config.model_fields)
