@@ -12,19 +12,20 @@ import errno
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results.curves import PackedCurves
+from results.packed import Packed
 from results.records import TrialRecord
 
 JSON_COLUMNS = ("config", "suggested", "metrics", "curves", "versions", "code", "data")
 REPEATED_COLUMNS = (
     *("study", "cell", "arm", "condition", "algorithm", "phase", "search", "status", "host", "device"),
-    *("versions", "code", "data", "error", "log"),
+    *("versions", "code", "data", "error", "log", "same_as"),
 )
 """Columns of few different values."""
 
@@ -52,11 +53,16 @@ SCHEMA = pa.schema(
         *(pa.field(name, pa.string(), nullable=False) for name in JSON_COLUMNS[4:]),
         pa.field("error", pa.string()),
         pa.field("log", pa.string()),
+        pa.field("same_as", pa.string()),
     ]
 )
+assert set(SCHEMA.names) == {field.name for field in fields(TrialRecord)}
 
+_SINCE_ADDED: dict[str, Any] = {"attempt": 0, "same_as": None}
+"""Columns that ledgers of the first releases lack, and what their absence means."""
 ROWS_AT_ONCE = 4096
 """Most rows of a row group, so that reading a big file takes little memory."""
+_MANY_BYTES = 2**18  # a small part is decoded sooner than it is handed to threads
 _DIGEST_KEY = "ablate.digest"
 _DIGEST_PREFIX = b"ablate-blake2b:"
 _NO_DIGEST = b"0" * 32
@@ -94,7 +100,7 @@ def to_table(records: Iterable[TrialRecord]) -> pa.Table:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, PackedCurves):
+    if isinstance(value, Packed):
         return value.text
     return json.dumps(value, sort_keys=True, allow_nan=False, default=dict)
 
@@ -140,7 +146,9 @@ def read(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]
         raise _damaged(path, problem) from problem
     for group in groups:
         try:
-            raw = file.read_row_group(group, columns=[name for name in chosen if name in there], use_threads=False)
+            raw = file.read_row_group(
+                group, columns=[name for name in chosen if name in there], use_threads=len(content) > _MANY_BYTES
+            )
             table = _conform(raw, chosen)
         except _DAMAGE as problem:
             raise _damaged(path, problem) from problem
@@ -188,8 +196,8 @@ def _conform(table: pa.Table, names: Sequence[str]) -> pa.Table:
     columns = []
     for name in names:
         field = SCHEMA.field(name)
-        if name == "attempt" and name not in table.column_names:  # ledgers of the first releases have no such column
-            columns.append(pa.chunked_array([pa.repeat(pa.scalar(0, field.type), table.num_rows)]))
+        if name in _SINCE_ADDED and name not in table.column_names:
+            columns.append(pa.chunked_array([pa.repeat(pa.scalar(_SINCE_ADDED[name], field.type), table.num_rows)]))
             continue
         if name not in table.column_names:
             raise ValueError(f"it has no column {name!r}")

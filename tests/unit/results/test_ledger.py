@@ -48,6 +48,7 @@ records = st.builds(
     data=st.dictionaries(text, plain, max_size=2),
     error=st.none() | text,
     log=st.none() | text,
+    same_as=st.none() | text,
 )
 
 
