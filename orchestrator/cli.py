@@ -114,15 +114,23 @@ def run(
 
 
 @app.command()
-def plan(study: StudyFile, overrides: Overrides = None, runs: Runs = Path("runs"), as_json: Json = False) -> None:
-    """Show cells, trials, what the ledger already has, the time it may take, and the smallest p the seeds can reach."""
+def plan(
+    study: StudyFile,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="First train a few steps of each arm here, to know how long trials take")
+    ] = False,
+) -> None:
+    """Show cells, trials, what the ledger already has, what the rest costs, and what the seeds can detect."""
     from orchestrator.study import load_study
 
     loaded = load_study(study, overrides or [])
     from orchestrator.plan_summary import plan_table, summarise_plan
 
     with _data_errors():
-        summary = summarise_plan(loaded, runs)
+        summary = summarise_plan(loaded, runs, measure=calibrate)
     if as_json:
         _print_json(summary)
         return
@@ -130,8 +138,8 @@ def plan(study: StudyFile, overrides: Overrides = None, runs: Runs = Path("runs"
     console.print(Text(loaded.spec.question, style="bold"))
     console.print(plan_table(summary))
     for line in summary["sentences"]:
-        console.print(line, highlight=False)
-    _warn(loaded.warnings)
+        console.print(Text(line), soft_wrap=True)
+    _warn(summary["warnings"])
 
 
 @app.command()

@@ -1,52 +1,96 @@
-"""`ablate plan`: what a study would run, what it has, how long it may take, and what its seeds can show."""
+"""`ablate plan`: what a study would run, what it has, what the rest costs, and what its seeds can show."""
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.calibration import calibrate, expected_seconds, load_calibration
+from orchestrator.cost import Work, disk, gpus_of_trials, hours, pools_to_make, trials_at_once, work_left
 from orchestrator.folders import StudyFolders
 from orchestrator.plan import make_plan
+from orchestrator.prospects import power_sentences, prospect_warnings, prospects
 from orchestrator.state import CellState, StudyState
 from orchestrator.study import LoadedStudy
-from orchestrator.study_rules import smallest_p
+from orchestrator.timings import TrialTimings
 from results.ledger import Ledger
-from results.records import TrialRecord
+from results.statistics import smallest_sign_flip_p
 
 
-def summarise_plan(loaded: LoadedStudy, runs: Path) -> dict[str, Any]:
-    """Everything that `ablate plan` shows, as JSON values."""
+def summarise_plan(loaded: LoadedStudy, runs: Path, *, measure: bool = False) -> dict[str, Any]:
+    """Everything that `ablate plan` shows, as JSON values.
+
+    Args:
+        loaded: The study.
+        runs: Folder of all studies.
+        measure: Calibrate first: train a few steps of each arm on this machine, and keep what that took.
+    """
     study = loaded.spec
     plan = make_plan(study)
-    records = Ledger(StudyFolders(runs, study.study).ledger).records()
+    folders = StudyFolders(runs, study.study)
+    records = Ledger(folders.ledger).records()
     state = StudyState(plan, records)
-    ours = {r.trial_id for c in state.cells for r in c.records()}
-    actors = study.resources.actors or max((os.cpu_count() or 1) // study.resources.cpus, 1)
-    hours = _hours(state, records, actors)
-    n = len(study.seed_list)
+    own = {c.cell.id: c.records() for c in state.cells}
+    ours = [r for found in own.values() for r in found]
+    calibration = calibrate(plan, folders) if measure else load_calibration(folders)
+    timings = TrialTimings(records, calibration)
+    gpus = gpus_of_trials(plan, records)
+    actors = trials_at_once(plan, gpus)
+    work = {c.cell.id: work_left(c) for c in state.cells}
+    all_work = [w for parts in work.values() for w in parts]
+    pools = pools_to_make(plan, folders, ours) if all_work else []
+    pool_seconds = calibration.pool_seconds * len(pools) if calibration is not None else 0.0
+    time = hours(all_work, timings, actors=actors, pool_seconds=pool_seconds)
+    to_run = sum(w.trials for w in all_work)
+    found = prospects(plan, ours)
     summary: dict[str, Any] = {
         "study": study.study,
         "question": study.question,
-        "cells": [_cell(c) for c in state.cells],
+        "cells": [_cell(c, own[c.cell.id], work[c.cell.id], timings) for c in state.cells],
+        "phases": dict(Counter({w.phase: 0 for w in all_work}) + Counter(_by_phase(all_work))),
         "trials": plan.trials,
         "recorded": len(ours),
-        "to_run": state.remaining,
+        "other_records": len(records) - len(ours),
+        "to_run": to_run,
         "actors": actors,
-        "hours": hours,
-        "smallest_p": smallest_p(n),
-        "comparisons": len(plan.cells) - 1,
-        "warnings": list(loaded.warnings),
+        "hours": time,
+        "hours_from": _source(all_work, timings) if time is not None else None,
+        "calibration_seconds": expected_seconds(plan),
+        "pools_to_make": len(pools),
+        "pools_timed": calibration is not None and bool(pool_seconds),
+        "gpus_per_trial": gpus,
+        "gpu_hours": None if time is None else gpus * time["trial_hours"],
+        "disk_bytes": disk(
+            plan,
+            folders,
+            pools,
+            recorded=len(records),
+            to_run=to_run,
+            actors=actors,
+            checkpoint_bytes=calibration.checkpoint_bytes if calibration is not None else 0,
+        ),
+        "smallest_p": smallest_sign_flip_p(len(study.seed_list)),
+        "comparisons": max((e["comparisons"] for e in found), default=0),
+        "prospects": found,
+        "warnings": [*loaded.warnings, *prospect_warnings(found)],
     }
-    summary["sentences"] = _sentences(summary, n, others=len(records) - len(ours))
+    summary["sentences"] = _sentences(summary, len(study.seed_list))
     return summary
 
 
-def _cell(cell: CellState) -> dict[str, Any]:
-    records = cell.records()
+def _by_phase(work: list[Work]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for part in work:
+        counts[part.phase] += part.trials
+    return dict(counts)
+
+
+def _cell(cell: CellState, records: list[Any], work: list[Work], timings: TrialTimings) -> dict[str, Any]:
+    time = hours(work, timings, actors=1)
     return {
         "arm": cell.cell.arm.name,
         "title": cell.cell.arm.title,
@@ -59,39 +103,75 @@ def _cell(cell: CellState) -> dict[str, Any]:
             "recorded": sum(r.phase == "evaluate" for r in records),
         },
         "to_run": cell.remaining,
+        "trial_hours": None if time is None else time["trial_hours"],
     }
 
 
-def _hours(state: StudyState, records: list[TrialRecord], actors: int) -> float | None:
-    """Time left by the ledger's own timings: each cell's mean, or the mean of all; None without any record."""
-    done = [r for r in records if r.status != "failed"]
-    if not done:
-        return None
-    overall = sum(r.seconds for r in done) / len(done)
-    seconds = 0.0
-    for cell in state.cells:
-        own = [r.seconds for r in cell.records() if r.status != "failed"]
-        seconds += cell.remaining * (sum(own) / len(own) if own else overall)
-    return seconds / actors / 3600
+def _source(work: list[Work], timings: TrialTimings) -> str:
+    """Where the times come from, as a phrase."""
+    samples = [timings.sample(w.cell, w.phase) for w in work]
+    sources = {s.source for s in samples if s is not None}
+    if sources == {"calibration"}:
+        return "by calibration on this machine"
+    if sources & {"algorithm", "study"}:
+        return "by the ledger's times; arms without a record are taken to be like the others"
+    return "by the ledger's times"
 
 
-def _sentences(summary: dict[str, Any], seeds: int, others: int) -> list[str]:
-    hours = summary["hours"]
-    time = "unknown before the first trials" if hours is None else f"about {_duration(hours)}"
+def _sentences(summary: dict[str, Any], seeds: int) -> list[str]:
     lines = [
-        f"{summary['trials']} trials, {summary['recorded']} in the ledger, {summary['to_run']} to run, "
-        f"{summary['actors']} at a time: {time if summary['to_run'] else 'nothing to do'}",
-        f"{seeds} paired seeds: the smallest p of one comparison is {summary['smallest_p']:.3g}",
+        f"{summary['trials']:,} trials, {summary['recorded']:,} in the ledger, {summary['to_run']:,} to run, "
+        f"{summary['actors']} at a time: {_time(summary)}"
     ]
-    if others:
+    if summary["to_run"]:
+        lines.append(_costs(summary))
+    lines.append(f"{seeds} paired seeds: the smallest p of one comparison is {summary['smallest_p']:.3g}")
+    lines += power_sentences(summary["prospects"])
+    if others := summary["other_records"]:
         lines.append(
             f"the ledger has {others} more records, of other settings or training code; they are kept and not used"
         )
     return lines
 
 
-def _duration(hours: float) -> str:
+def _time(summary: dict[str, Any]) -> str:
+    if not summary["to_run"]:
+        return "nothing to do"
+    time, pools = summary["hours"], summary["pools_to_make"]
+    if time is None:
+        seconds = summary["calibration_seconds"]
+        after = " after making synthetic images" if pools else ""
+        return f"time unknown before the first trials; --calibrate measures it in about {seconds:.0f} s{after}"
+    text = f"about {duration(time['expected'])} ({duration(time['low'])} to {duration(time['high'])}), {summary['hours_from']}"
+    if pools and not summary["pools_timed"]:
+        text += f"; the time to make synthetic images for {pools} seed blocks is not known and not counted"
+    elif pools:
+        text += f"; synthetic images for {pools} seed blocks are counted"
+    return text
+
+
+def _costs(summary: dict[str, Any]) -> str:
+    sizes = summary["disk_bytes"]
+    parts = ", ".join(f"{name} {size(n)}" for name, n in sizes.items() if name != "total" and n >= 1e5)
+    text = f"disk: about {size(sizes['total'])} more{f' ({parts})' if parts else ''}"
+    if summary["gpus_per_trial"] and summary["gpu_hours"] is not None:
+        text = f"{summary['gpu_hours']:.2g} GPU-hours ({summary['gpus_per_trial']:g} a trial); {text}"
+    return text
+
+
+def duration(hours: float) -> str:
+    """`3.2 h`, `4.5 min`, `2.1 days`."""
+    if hours >= 48:
+        return f"{hours / 24:.1f} days"
     return f"{hours:.1f} h" if hours >= 1 else f"{max(hours * 60, 0.1):.1f} min"
+
+
+def size(count: float) -> str:
+    """`12 MB`; powers of ten."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count:.0f} bytes"
 
 
 def plan_table(summary: dict[str, Any]) -> Table:
@@ -99,17 +179,18 @@ def plan_table(summary: dict[str, Any]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("arm")
     table.add_column("condition")
-    table.add_column("tuning", justify="right")
-    table.add_column("evaluation", justify="right")
-    table.add_column("to run", justify="right")
+    for heading in ("tuning", "evaluation", "to run", "trial time"):
+        table.add_column(heading, justify="right")
     table.add_column("searched")
     for cell in summary["cells"]:
+        known = cell["trial_hours"] is not None and cell["to_run"]
         table.add_row(
             Text(cell["title"]),
             Text(cell["condition"]),
             f"{cell['tuning']['recorded']}/{cell['tuning']['planned']}",
             f"{cell['evaluation']['recorded']}/{cell['evaluation']['planned']}",
             str(cell["to_run"]),
+            duration(cell["trial_hours"]) if known else "",
             Text(", ".join(cell["searched"]) or "nothing"),
         )
     return table

@@ -1,0 +1,61 @@
+"""Studies and records for tests of plans and forecasts: real plans, and trials that are made up but go through the real driver."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from orchestrator.driver import StudyDriver
+from orchestrator.folders import StudyFolders
+from orchestrator.plan import Plan, make_plan
+from orchestrator.state import StudyState
+from orchestrator.study import LoadedStudy, load_study
+from results.ledger import Ledger
+from results.records import TrialRecord
+from tests.integration.studies import write_study
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def small_study(folder: Path, *overrides: str, **changes: Any) -> LoadedStudy:
+    """Three arms of digits, 24 steps, six reports."""
+    return load_study(write_study(folder, **changes), overrides)
+
+
+def run_made_up_trials(
+    plan: Plan,
+    runs: Path,
+    *,
+    limit: int | None = None,
+    seconds_a_step: float = 0.5,
+    errors: dict[str, float] | None = None,
+) -> list[TrialRecord]:
+    """Run a plan's trials one after another without training; the records stand in the study's ledger.
+
+    A trial takes `seconds_a_step` (twice that for fixmatch), 0.25 s of set-up and 0.25 s besides; its errors are its arm's
+    entry in `errors` (20 unless given) plus its seed's share, so that arms are paired.
+    """
+    folders = StudyFolders(runs, plan.study.study)
+    driver = StudyDriver(StudyState(plan, []), folders, Ledger(folders.ledger), code={})
+    clock = START
+    while not driver.done and (limit is None or len(driver.written) < limit):
+        slot = driver.hand_out("trial")
+        assert slot is not None
+        per_step = seconds_a_step * (2 if slot.cell.arm.name == "fixmatch" else 1)
+        error = (errors or {}).get(slot.cell.arm.name, 20.0) + (slot.spec.seed * 7 % 5) + slot.number * 0.1
+        for step in slot.spec.training.report_steps():
+            row = {"val_error": error, "val_loss": 1.0, "test_error": error}
+            payload = {
+                "rows": [(step, row)], "seconds": per_step * step, "setup_seconds": 0.25, "wall_seconds": per_step * step + 0.5,
+                "started_at": clock.isoformat(), "host": "node", "process": 1, "device": "cpu (test)",
+            }  # fmt: skip
+            if driver.receive("trial", payload):
+                break
+        record = driver.close("trial")
+        assert record is not None
+        clock += timedelta(seconds=record.wall_seconds + 0.125)
+    return driver.written
+
+
+__all__ = ["START", "make_plan", "run_made_up_trials", "small_study"]

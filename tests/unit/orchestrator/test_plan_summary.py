@@ -1,0 +1,72 @@
+import json
+
+import pytest
+from rich.console import Console
+
+from orchestrator.plan_summary import duration, plan_table, size, summarise_plan
+from tests.unit.orchestrator.planning import make_plan, run_made_up_trials, small_study
+
+
+def test_before_the_first_trial_the_time_is_unknown_and_the_remedy_is_named(tmp_path):
+    summary = summarise_plan(small_study(tmp_path), tmp_path / "runs")
+    assert summary["hours"] is None
+    assert summary["trials"] == summary["to_run"] == 21
+    assert summary["phases"] == {"tune": 15, "evaluate": 6}
+    assert summary["pools_to_make"] == 3
+    assert "--calibrate" in summary["sentences"][0]
+    json.dumps(summary)
+
+
+def test_half_way_the_ledger_tells_the_time(tmp_path):
+    loaded = small_study(tmp_path)
+    records = run_made_up_trials(make_plan(loaded.spec), tmp_path / "runs", limit=12)
+    summary = summarise_plan(loaded, tmp_path / "runs")
+    assert summary["recorded"] == 12
+    assert summary["to_run"] == 9
+    assert summary["hours"]["low"] <= summary["hours"]["expected"] <= summary["hours"]["high"]
+    assert summary["hours"]["trial_hours"] * 3600 == pytest.approx(
+        9 * sum(r.wall_seconds for r in records) / 12, rel=0.5
+    )
+    assert "by the ledger's times" in summary["sentences"][0]
+
+
+def test_of_a_finished_study_nothing_is_to_do(tmp_path):
+    loaded = small_study(tmp_path)
+    run_made_up_trials(make_plan(loaded.spec), tmp_path / "runs")
+    summary = summarise_plan(loaded, tmp_path / "runs")
+    assert summary["to_run"] == 0
+    assert summary["sentences"][0].endswith("nothing to do")
+    more = summarise_plan(small_study(tmp_path, "evaluate.seeds=4"), tmp_path / "runs")
+    assert more["to_run"] == 6
+    assert more["phases"] == {"evaluate": 6}
+
+
+def test_records_of_other_settings_are_counted_apart(tmp_path):
+    run_made_up_trials(make_plan(small_study(tmp_path).spec), tmp_path / "runs")
+    other = summarise_plan(small_study(tmp_path, "training.steps=48"), tmp_path / "runs")
+    assert other["recorded"] == 0
+    assert other["other_records"] == 21
+    assert other["hours"] is not None, "the time of a step is known from them"
+
+
+def test_the_table_has_a_row_for_each_cell(tmp_path):
+    summary = summarise_plan(small_study(tmp_path), tmp_path / "runs")
+    console = Console(width=200, record=True, quiet=True)
+    console.print(plan_table(summary))
+    table = plan_table(summary)
+    assert table.row_count == len(summary["cells"]) == 3
+    assert "trial time" in [c.header for c in table.columns]
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"), [(0.0001, "0.1 min"), (0.5, "30.0 min"), (1.25, "1.2 h"), (47, "47.0 h"), (60, "2.5 days")]
+)
+def test_durations_read_well(hours, text):
+    assert duration(hours) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(12, "12 bytes"), (1500, "1.5 kB"), (2.5e6, "2.5 MB"), (3.21e9, "3.21 GB")]
+)
+def test_sizes_read_well(count, text):
+    assert size(count) == text
