@@ -108,11 +108,12 @@ def _text(value: Any) -> str:
 def encode(table: pa.Table) -> bytes:
     """A Parquet file of `table`, with its digest."""
     sink = pa.BufferOutputStream()
+    single = table.num_rows == 1  # where dictionaries and hard compression cost the driver time and save nothing
     with pq.ParquetWriter(
         sink,
         SCHEMA,
-        compression="zstd",
-        use_dictionary=list(REPEATED_COLUMNS),
+        compression="snappy" if single else "zstd",
+        use_dictionary=False if single else list(REPEATED_COLUMNS),
         write_statistics=False,
         write_page_checksum=True,
     ) as writer:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".tmp-"
+DIGEST_BYTES = 32
 
 
 @contextmanager
@@ -44,6 +46,25 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def append_digest(path: Path) -> None:
+    """Add a digest of a file's bytes at its end."""
+    content = path.read_bytes()
+    with path.open("ab") as handle:
+        handle.write(_digest(content))
+
+
+def without_digest(content: bytes) -> bytes:
+    """The bytes before the digest. Raises ValueError where they are not those that it was made of."""
+    payload, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    if _digest(payload) != digest:
+        raise ValueError("its digest does not fit: it was changed or cut after it was written")
+    return payload
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 
 def remove_temporary_files(folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from trainables.algorithms import ALGORITHMS, Batch, Task
 from trainables.data import DATASETS
 from trainables.data.seed_block import SeedBlock
 from trainables.diagnostics import Diagnostics
-from trainables.files import replacing
+from trainables.files import append_digest, replacing, without_digest
 from trainables.order import BatchOrder
 from trainables.seeds import stream_seed
 from trainables.specs import TrialSpec
@@ -187,7 +188,7 @@ class Trainer:
         return 100 * wrong / len(labels), loss / len(labels)
 
     def save(self, path: Path) -> None:
-        """Write the whole state to `path`, atomically."""
+        """Write the whole state to `path`, atomically and with a digest that tells every later change of its bytes."""
         state = {
             "trial_id": self.spec.trial_id,
             "step": self.step,
@@ -199,11 +200,13 @@ class Trainer:
         }
         with replacing(path) as temporary:
             torch.save(state, temporary)
+            append_digest(temporary)
 
     def load(self, path: Path) -> None:
         """Go on from `path`. Raises CheckpointDamaged; code in a checkpoint is never run (`weights_only`)."""
         try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
+            content = io.BytesIO(without_digest(path.read_bytes()))
+            state = torch.load(content, map_location=self.device, weights_only=True)
             if state["trial_id"] != self.spec.trial_id:
                 raise CheckpointDamaged(f"{path}: belongs to trial {state['trial_id']}, not {self.spec.trial_id}")
             self.algorithm.modules.load_state_dict(state["modules"])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.contract.trials import ARMS, CPU, Arm, Blocks, outcome, run, trial
 from trainables import training
+from trainables.files import append_digest, without_digest
 from trainables.specs import TrialSpec
 from trainables.training import CheckpointDamaged, Trainer
 
@@ -121,9 +125,33 @@ def test_code_in_a_checkpoint_is_never_run(
         torch.save(content, checkpoint)
     else:
         checkpoint.write_bytes(pickle.dumps(content))
+    append_digest(checkpoint)
     with pytest.raises(CheckpointDamaged):
         Trainer(fixmatch, blocks(fixmatch.data), CPU).load(checkpoint)
     assert not hit.exists()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
+def test_a_flipped_bit_is_noticed(
+    place: float, bits: int, checkpoint: Path, fixmatch: TrialSpec, blocks: Blocks, tmp_path: Path
+) -> None:
+    content = bytearray(checkpoint.read_bytes())
+    content[int(place * len(content))] ^= bits
+    (tmp_path / "flipped.pt").write_bytes(content)
+    with pytest.raises(CheckpointDamaged, match=r"flipped\.pt: not a checkpoint of this trial"):
+        Trainer(fixmatch, blocks(fixmatch.data), CPU).load(tmp_path / "flipped.pt")
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 1, exclude_max=True), more=st.binary(max_size=40))
+def test_a_checkpoint_that_ends_otherwise_is_noticed(
+    share: float, more: bytes, checkpoint: Path, fixmatch: TrialSpec, blocks: Blocks, tmp_path: Path
+) -> None:
+    content = checkpoint.read_bytes()
+    (tmp_path / "cut.pt").write_bytes(content[: int(share * len(content))] + more)
+    with pytest.raises(CheckpointDamaged):
+        Trainer(fixmatch, blocks(fixmatch.data), CPU).load(tmp_path / "cut.pt")
 
 
 @pytest.mark.parametrize("content", [[], {"trial_id": None}, "text", 3])
@@ -131,14 +159,16 @@ def test_a_checkpoint_of_another_shape_is_refused(
     content: object, checkpoint: Path, fixmatch: TrialSpec, blocks: Blocks
 ) -> None:
     torch.save(content, checkpoint)
+    append_digest(checkpoint)
     with pytest.raises(CheckpointDamaged):
         Trainer(fixmatch, blocks(fixmatch.data), CPU).load(checkpoint)
 
 
 def test_a_missing_part_is_refused(checkpoint: Path, fixmatch: TrialSpec, blocks: Blocks) -> None:
-    state = torch.load(checkpoint, weights_only=True)
+    state = torch.load(io.BytesIO(without_digest(checkpoint.read_bytes())), weights_only=True)
     for part in state:
         torch.save({k: v for k, v in state.items() if k != part}, checkpoint)
+        append_digest(checkpoint)
         with pytest.raises(CheckpointDamaged):
             Trainer(fixmatch, blocks(fixmatch.data), CPU).load(checkpoint)
 
