@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,30 +164,17 @@ def _by_class(images: Images, classes: int) -> Any:
 
 
 def _tune(driver: StudyDriver, view: StudyView, gpus: float) -> None:
-    """One Tune experiment for all cells; its own folder is temporary, for the ledger is what counts."""
-    from ray import tune
-
-    from orchestrator.tune_adapters import RETRIES_OF_LOST_PROCESSES, StudyScheduler, StudySearcher
+    from orchestrator.tune_adapters import run_trials
     from trainables.trainable import AblationTrainable
 
-    study, folders = driver.state.plan.study, driver.folders
-    searcher = StudySearcher(driver, cache=folders.pools, on_record=view.record)
-    with tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True) as scratch:
-        tuner = tune.Tuner(
-            tune.with_resources(AblationTrainable, {"cpu": study.resources.cpus, "gpu": gpus}),
-            tune_config=tune.TuneConfig(
-                search_alg=searcher, scheduler=StudyScheduler(driver), num_samples=-1, reuse_actors=True
-            ),
-            run_config=tune.RunConfig(
-                name=study.study,
-                storage_path=scratch,
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=RETRIES_OF_LOST_PROCESSES),
-            ),
-        )
-        tuner.fit()
-    if searcher.fault is not None:
-        raise searcher.fault
+    run_trials(
+        driver,
+        AblationTrainable,
+        cpus=driver.state.plan.study.resources.cpus,
+        gpus=gpus,
+        cache=driver.folders.pools,
+        on_record=view.record,
+    )
 
 
 def mirror_text(status: MirrorStatus) -> str:

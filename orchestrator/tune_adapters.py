@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -80,3 +82,44 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         """STOP or CONTINUE."""
         stop = self._driver.receive(trial.trial_id, result[PAYLOAD][0])
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
+
+
+def run_trials(
+    driver: StudyDriver,
+    trainable: type[tune.Trainable],
+    *,
+    cpus: int,
+    gpus: float,
+    cache: Path,
+    on_record: Callable[[TrialRecord], None],
+) -> None:
+    """Run all that `driver` hands out, as one Tune experiment whose own folder is temporary, for the ledger is what counts.
+
+    Args:
+        driver: What to run, and where records go.
+        trainable: `AblationTrainable`, or what answers as it does.
+        cpus: Of one trial.
+        gpus: Of one trial, also a fraction.
+        cache: Folder of synthetic pools.
+        on_record: Told of each record once it is durable.
+
+    Raises what the driver raised where a record could not be written.
+    """
+    searcher = StudySearcher(driver, cache=cache, on_record=on_record)
+    with tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True) as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher, scheduler=StudyScheduler(driver), num_samples=-1, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(
+                name=driver.state.plan.study.study,
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=RETRIES_OF_LOST_PROCESSES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
+            ),
+        )
+        tuner.fit()
+    if searcher.fault is not None:
+        raise searcher.fault
