@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from trainables.configuration import Configuration, content_hash
 
@@ -60,6 +61,15 @@ class TrainingSpec(Configuration):
         return tuple(round(self.steps * (i + 1) / n) for i in range(n))
 
 
+class Stage(Configuration):
+    """A stretch of a trial's steps with hyperparameters of its own."""
+
+    until: int = Field(ge=1)
+    """The step after which it ends: a report step."""
+    changes: dict[str, Any] = Field(default_factory=dict)
+    """Hyperparameters that differ from those of the stage before; may be empty."""
+
+
 class TrialSpec(Configuration):
     """One training run. Two trials with the same `trial_id` have the same outcome on one kind of device."""
 
@@ -84,11 +94,65 @@ class TrialSpec(Configuration):
     """Hash of the source that the algorithm's outcome depends on, see `source.py`."""
     environment: str = ""
     """Versions that could change the outcome, see `environment.py`; empty where any will do."""
+    stages: tuple[Stage, ...] = ()
+    """Hyperparameters over time: the first stage trains with `hyperparameters`, each later one changes some of them, and
+    the trial ends with its last stage. Without stages, one set of hyperparameters serves all steps."""
 
-    @field_validator("off", "stop_above", mode="before")
+    @field_validator("off", "stop_above", "stages", mode="before")
     @classmethod
     def _list_to_tuple(cls, value: Any) -> Any:
         return tuple(tuple(v) if isinstance(v, list) else v for v in value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _stages_follow_each_other(self) -> Self:
+        if not self.stages:
+            return self
+        ends, reports = [s.until for s in self.stages], self.training.report_steps()
+        if ends != sorted(set(ends)):
+            raise ValueError(f"stages: each ends after the one before; got ends at {ends}")
+        for end in ends:
+            if end not in reports:
+                raise ValueError(f"stages: a stage ends where the trial validates, at one of {reports}; got {end}")
+        if self.stages[0].changes:
+            raise ValueError("stages: the first one has nothing to change; put its values into hyperparameters")
+        unknown = {name for s in self.stages for name in s.changes} - set(self.hyperparameters)
+        if unknown:
+            raise ValueError(f"stages: {', '.join(sorted(unknown))} not among the hyperparameters")
+        if self.phase == "evaluate" and ends[-1] != self.training.steps:
+            raise ValueError(
+                f"stages: an evaluation trains all {self.training.steps} steps, and these end at {ends[-1]}"
+            )
+        return self
+
+    @property
+    def until(self) -> int:
+        """The step after which the trial ends."""
+        return self.stages[-1].until if self.stages else self.training.steps
+
+    def hyperparameters_at(self, step: int) -> dict[str, Any]:
+        """The algorithm's complete configuration in `step` (from 0)."""
+        values = dict(self.hyperparameters)
+        for before, stage in pairwise(self.stages):
+            if before.until <= step:
+                values |= stage.changes
+        return values
+
+    def parent(self) -> TrialSpec | None:
+        """The trial that is this one without its last stage; None where there is no earlier stage.
+
+        Its final state is this trial's state at that step, to the bit.
+        """
+        return self.model_copy(update={"stages": self.stages[:-1]}) if len(self.stages) > 1 else None
+
+    def followed_by(self, until: int, changes: Mapping[str, Any]) -> TrialSpec:
+        """The trial that goes on from this one's end to `until` with some hyperparameters changed.
+
+        Raises ValueError where this trial already trains all steps, or the new stage breaks a rule.
+        """
+        stages = (*(self.stages or (Stage(until=self.until),)), Stage(until=until, changes=dict(changes)))
+        return TrialSpec(
+            **{name: getattr(self, name) for name in type(self).model_fields if name != "stages"}, stages=stages
+        )
 
     @cached_property
     def trial_id(self) -> str:

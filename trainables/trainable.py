@@ -57,9 +57,13 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
     """Runs the trial in `config["spec"]` (a TrialSpec as JSON) and goes on from its own checkpoint if there is one.
 
     `config` also has `cache` and `checkpoints` (folders), and may have `modules`, a list of folders in which a user's own
-    algorithm is looked for (see `resolve`). Every result's payload carries `rows`,
-    the (step, metrics) pairs that are new since the last one, or all of them after a resume. A trial that raises ends
-    with `failed` and `traceback` in its payload: Tune's own retries are for processes that die.
+    algorithm is looked for (see `resolve`). Every result's payload carries `rows`, the (step, metrics) pairs that are new
+    since the last one, or all of them after a resume. A trial that raises ends with `failed` and `traceback` in its payload:
+    Tune's own retries are for processes that die.
+
+    A trial with stages goes on from the checkpoint of its `parent()` if that is there, and otherwise trains from the
+    beginning, to the same bits. `rows` and `seconds` include what it took over; `first_step` and `inherited_seconds` say
+    how much that is. A trial that ends before the last step leaves its checkpoint for those that continue it.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -100,7 +104,9 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
         trainer = self._trainer
         if not trainer.finished:
             trainer.run_to_report()
-        if not trainer.finished and time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
+        continues = trainer.spec.until < trainer.spec.training.steps  # others may go on from where this one ends
+        due = continues if trainer.finished else time.monotonic() - self._saved >= CHECKPOINT_SECONDS
+        if due:
             trainer.save(self._checkpoint(trainer.spec))
             self._saved = time.monotonic()
         rows = trainer.rows[self._sent :]
@@ -110,6 +116,8 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
             "rows": rows,
             "step": trainer.step,
             "seconds": trainer.seconds,
+            "first_step": trainer.first_step,
+            "inherited_seconds": trainer.inherited_seconds,
             "data": self._provenance,
             "done": trainer.finished,
         }
@@ -142,15 +150,19 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
                 f"{spec.data.dataset} has hash {block.provenance['fingerprint']} here and {spec.fingerprint} where the study "
                 "was planned; give every node the same files"
             )
-        trainer = Trainer(spec, block, device)
-        checkpoint = self._checkpoint(spec)
-        if checkpoint.exists():
-            try:
-                trainer.load(checkpoint)
-            except CheckpointDamaged:  # begin again: slower, and the same result
-                checkpoint.unlink(missing_ok=True)
+        origin: TrialSpec | None = spec
+        while origin is not None:  # its own checkpoint, else that of the longest trial which it continues
+            checkpoint = self._checkpoint(origin)
+            if checkpoint.exists():
                 trainer = Trainer(spec, block, device)
-        return trainer
+                try:
+                    trainer.load(checkpoint, of=origin)
+                except CheckpointDamaged:  # begin earlier: slower, and the same result
+                    checkpoint.unlink(missing_ok=True)
+                else:
+                    return trainer
+            origin = origin.parent()
+        return Trainer(spec, block, device)
 
     def _checkpoint(self, spec: TrialSpec) -> Path:
         return checkpoint_path(Path(self.config["checkpoints"]), spec.trial_id)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from trainables.algorithms import ALGORITHMS, Batch, Task
+from trainables.algorithms import ALGORITHMS, AlgorithmConfig, Batch, Task
 from trainables.data import DATASETS
 from trainables.data.seed_block import SeedBlock
 from trainables.diagnostics import Diagnostics
@@ -54,6 +54,8 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.rows: list[tuple[int, Row]] = []
+        self.first_step, self.inherited_seconds = 0, 0.0
+        """What was taken over from a trial of which this one is a continuation."""
         dataset = DATASETS[spec.data.dataset]
         training = spec.training
 
@@ -88,6 +90,10 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(spec.seed, "initial weights"))
             self.algorithm = kind(kind.Config(**spec.hyperparameters), off=spec.off, task=task)
+        starts = (0, *(stage.until for stage in spec.stages[:-1]))
+        self._configs = {start: kind.Config(**spec.hyperparameters_at(start)) for start in starts}
+        for config in self._configs.values():
+            kind.check_change(self.algorithm.config, config)
         average = get_ema_multi_avg_fn(training.average_decay)  # type: ignore[no-untyped-call]
         self._averaged = AveragedModel(self.algorithm.classifier, multi_avg_fn=average, use_buffers=True)
         self._optimiser = _optimiser(self.algorithm.modules, self.algorithm.config, training.momentum)
@@ -103,8 +109,8 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether all steps are done."""
-        return self.step >= self.spec.training.steps
+        """Whether all its steps are done."""
+        return self.step >= self.spec.until
 
     def run_to_report(self) -> Row:
         """Train to the next report step, validate there, and return that row of the curves.
@@ -134,6 +140,8 @@ class Trainer:
 
     def train_step(self) -> None:
         """One optimiser step."""
+        if self.step in self._configs:
+            self._use(self._configs[self.step])
         batch = self._batch()
         self._generator.manual_seed(stream_seed(self.spec.seed, "algorithm", self.step))
         rate = cosine_rate(self.algorithm.config.learning_rate, self.step, self.spec.training.steps)
@@ -146,6 +154,11 @@ class Trainer:
         self._averaged.update_parameters(self.algorithm.classifier)
         self._diagnostics.add(batch.index, output)
         self.step += 1
+
+    def _use(self, config: AlgorithmConfig) -> None:
+        """Train with `config` from here on. The learning rate is read at every step, the weight decay lies in the optimiser."""
+        self.algorithm.reconfigure(config)
+        _set_weight_decay(self._optimiser, config)
 
     def _batch(self) -> Batch:
         """The batch of this step; views are made for several steps at once, on a grid of steps that never moves."""
@@ -193,6 +206,8 @@ class Trainer:
             "trial_id": self.spec.trial_id,
             "step": self.step,
             "seconds": self.seconds,
+            "first_step": self.first_step,
+            "inherited_seconds": self.inherited_seconds,
             "rows": self.rows,
             "modules": self.algorithm.modules.state_dict(),
             "averaged": self._averaged.state_dict(),
@@ -202,22 +217,30 @@ class Trainer:
             torch.save(state, temporary)
             append_digest(temporary)
 
-    def load(self, path: Path) -> None:
-        """Go on from `path`. Raises CheckpointDamaged; code in a checkpoint is never run (`weights_only`)."""
+    def load(self, path: Path, *, of: TrialSpec | None = None) -> None:
+        """Go on from `path`, the state of this trial, or of one of which it is a continuation (`TrialSpec.parent`).
+
+        Raises CheckpointDamaged; code in a checkpoint is never run (`weights_only`).
+        """
+        expected = (of or self.spec).trial_id
         try:
             content = io.BytesIO(without_digest(path.read_bytes()))
             state = torch.load(content, map_location=self.device, weights_only=True)
-            if state["trial_id"] != self.spec.trial_id:
-                raise CheckpointDamaged(f"{path}: belongs to trial {state['trial_id']}, not {self.spec.trial_id}")
+            if state["trial_id"] != expected:
+                raise CheckpointDamaged(f"{path}: belongs to trial {state['trial_id']}, not {expected}")
             self.algorithm.modules.load_state_dict(state["modules"])
             self._averaged.load_state_dict(state["averaged"])
             self._optimiser.load_state_dict(state["optimiser"])
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.first_step, self.inherited_seconds = int(state["first_step"]), float(state["inherited_seconds"])
             self.rows = [(int(s), {str(k): float(v) for k, v in row.items()}) for s, row in state["rows"]]
         except CheckpointDamaged:
             raise
         except Exception as problem:  # torch.load raises most kinds of exception on damaged bytes
             raise CheckpointDamaged(f"{path}: not a checkpoint of this trial ({type(problem).__name__})") from problem
+        if expected != self.spec.trial_id:
+            self.first_step, self.inherited_seconds = self.step, self.seconds
+        self._use(self._configs[max(start for start in self._configs if start <= self.step)])
 
 
 def cosine_rate(peak: float, step: int, steps: int) -> float:
@@ -225,16 +248,22 @@ def cosine_rate(peak: float, step: int, steps: int) -> float:
     return peak * math.cos(7 * math.pi * step / (16 * steps))
 
 
-def _optimiser(modules: torch.nn.Module, config: Any, momentum: float) -> torch.optim.SGD:
+def _optimiser(modules: torch.nn.Module, config: AlgorithmConfig, momentum: float) -> torch.optim.SGD:
     """Nesterov SGD; weight decay acts on weight matrices and kernels, not on biases and normalisation."""
     parameters = list(modules.parameters())
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.dim() > 1]},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.SGD(groups, lr=config.learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+    optimiser = torch.optim.SGD(groups, lr=config.learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+    _set_weight_decay(optimiser, config)
+    return optimiser
+
+
+def _set_weight_decay(optimiser: torch.optim.Optimizer, config: AlgorithmConfig) -> None:
+    optimiser.param_groups[0]["weight_decay"] = config.weight_decay
 
 
 def _tensor(array: Any, device: torch.device) -> Tensor:

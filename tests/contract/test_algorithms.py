@@ -21,20 +21,16 @@ from tests.contract.trials import (
     run,
     trial,
     unused_parameters,
+    with_pool,
 )
 from trainables import training
 from trainables.algorithms import ALGORITHMS
 from trainables.data.datasets import Images
-from trainables.data.seed_block import SeedBlock, Unlabelled
+from trainables.data.seed_block import Unlabelled
 from trainables.training import Trainer, TrainingDiverged
 
 every_arm = pytest.mark.parametrize("arm", ARMS, ids=str)
 every_unlabelled_arm = pytest.mark.parametrize("arm", UNLABELLED_ARMS, ids=str)
-
-
-def with_pool(block: SeedBlock, keep: np.ndarray) -> SeedBlock:
-    truth = block.unlabelled
-    return replace(block, unlabelled=Unlabelled(pool=truth.pool.at(keep), generator=truth.generator[keep]))
 
 
 @every_arm

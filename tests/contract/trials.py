@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from trainables.algorithms import ALGORITHMS, Batch, StepOutput, closure, inactive_parameters
-from trainables.data.seed_block import SeedBlock, load_dataset
+from trainables.data.seed_block import SeedBlock, Unlabelled, load_dataset
 from trainables.specs import DataSpec, Phase, TrainingSpec, TrialSpec
 from trainables.training import Row, Trainer
 
@@ -108,6 +108,12 @@ def recorded(trainer: Trainer) -> list[tuple[Batch, StepOutput]]:
 
 def unused_parameters(arm: Arm) -> frozenset[str]:
     return inactive_parameters(ALGORITHMS[arm.algorithm].components, arm.off)
+
+
+def with_pool(block: SeedBlock, keep: np.ndarray) -> SeedBlock:
+    """The block with these images of its unlabelled pool alone."""
+    truth = block.unlabelled
+    return replace(block, unlabelled=Unlabelled(pool=truth.pool.at(keep), generator=truth.generator[keep]))
 
 
 def write_idx(path: Path, array: np.ndarray, *, zipped: bool = False) -> None:

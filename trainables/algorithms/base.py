@@ -99,7 +99,8 @@ class Algorithm:
     """One method. A subclass declares `name`, `title`, `Config` and `components`, builds its modules, defines `loss`.
 
     All state that outlives a step (weights, queues, memories, thresholds) is a parameter or buffer of `modules`, so
-    that a checkpoint holds it without further code.
+    that a checkpoint holds it without further code. `config` may change between steps (`reconfigure`): read it in `loss`,
+    or keep what follows from it in `derive`.
 
     Args:
         config: An instance of the class's `Config`.
@@ -129,6 +130,7 @@ class Algorithm:
         self.config = config
         self.task = task
         self.build()
+        self.derive()
 
     def has(self, component: str) -> bool:
         """True where the component of that name is on."""
@@ -139,6 +141,25 @@ class Algorithm:
     def build(self) -> None:
         """Make `classifier` and `modules` on the task's device."""
         raise NotImplementedError
+
+    def derive(self) -> None:
+        """Work out what follows from `config` and is kept elsewhere; called after `build` and after each change."""
+
+    def reconfigure(self, config: AlgorithmConfig) -> None:
+        """Go on with another configuration. Raises ValueError where a `fixed` field is another one."""
+        self.check_change(self.config, config)
+        self.config = config
+        self.derive()
+
+    @classmethod
+    def check_change(cls, before: AlgorithmConfig, after: AlgorithmConfig) -> None:
+        """Raise ValueError where a `fixed` field differs."""
+        for name in sorted(cls.fixed):
+            if getattr(before, name) != getattr(after, name):
+                raise ValueError(
+                    f"{name}: it shapes what {cls.name} builds, and cannot change from {getattr(before, name)} to "
+                    f"{getattr(after, name)} during training; leave it out of hyperparameters over time"
+                )
 
     def loss(self, batch: Batch, step: int) -> StepOutput:
         """The loss of one batch at `step` (from 0), with gradient; may update the method's own buffers."""

@@ -96,6 +96,7 @@ class RSMatch(FixMatch):
             alternatives={"memory_decay": (0.5, 0.99)},
         ),
     )
+    fixed = frozenset({"queue_size"})
     config: RSMatchConfig
 
     def build(self) -> None:
@@ -103,14 +104,18 @@ class RSMatch(FixMatch):
         super().build()
         if not self.has("detector"):
             return
-        decay = self.config.memory_decay if self.has("score-memory") else 0.0
         self.modules["detector"] = networks.detector(self.task)
         self.modules["memory"] = score_memory.ScoreMemory(
-            self.task, decay=decay, queue_size=self.config.queue_size, class_wise=self.has("class-wise")
+            self.task, decay=0.0, queue_size=self.config.queue_size, class_wise=self.has("class-wise")
         )
         if self.has("dummy-head"):
             self.modules["dummy_head"] = networks.head(self.task)
+
+    def derive(self) -> None:
+        """Length of the warm-up, and how fast the memory forgets."""
         self.warmup_steps = round(self.config.warmup_share * self.task.total_steps)
+        if self.has("detector"):
+            self.memory.decay = self.config.memory_decay if self.has("score-memory") else 0.0
 
     @property
     def unlabelled_views(self) -> bool:

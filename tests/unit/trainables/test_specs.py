@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from trainables.configuration import content_hash
-from trainables.specs import DataSpec, TrainingSpec, TrialSpec
+from trainables.specs import DataSpec, Stage, TrainingSpec, TrialSpec
 
 BASE: dict[str, Any] = {
     "algorithm": "rsmatch",
@@ -25,6 +25,7 @@ BASE: dict[str, Any] = {
     "fingerprint": "f",
     "source": "s",
     "environment": "torch 2.8.0",
+    "stages": (Stage(until=40), Stage(until=80, changes={"threshold": 0.8})),
 }
 CHANGES: dict[str, Any] = {
     "algorithm": "fixmatch",
@@ -40,6 +41,7 @@ CHANGES: dict[str, Any] = {
     "fingerprint": "g",
     "source": "t",
     "environment": "torch 2.8.1",
+    "stages": (Stage(until=40), Stage(until=80, changes={"threshold": 0.7})),
 }
 
 json_values = st.recursive(
@@ -75,7 +77,7 @@ def test_a_trials_id_is_stable_under_the_order_of_everything(fields: list[str], 
 
 def test_every_field_is_part_of_the_id() -> None:
     assert CHANGES.keys() == BASE.keys() == TrialSpec.model_fields.keys()
-    ids = {TrialSpec(**{**BASE, name: value}).trial_id for name, value in CHANGES.items()}
+    ids = {TrialSpec.model_construct(**{**BASE, name: value}).trial_id for name, value in CHANGES.items()}
     assert len(ids | {TrialSpec(**BASE).trial_id}) == len(BASE) + 1
 
 
@@ -109,8 +111,9 @@ def test_every_field_of_a_part_is_part_of_the_id(kind: type[DataSpec | TrainingS
     assert changes.keys() | {"network"} == kind.model_fields.keys() | {"network"}
     part = {DataSpec: "data", TrainingSpec: "training"}[kind]
     values = BASE[part].model_dump()
-    ids = {TrialSpec(**{**BASE, part: kind(**{**values, name: value})}).trial_id for name, value in changes.items()}
-    assert len(ids | {TrialSpec(**BASE).trial_id}) == len(changes) + 1
+    base = {**BASE, "stages": ()}  # whose ends must suit the training
+    ids = {TrialSpec(**{**base, part: kind(**{**values, name: value})}).trial_id for name, value in changes.items()}
+    assert len(ids | {TrialSpec(**base).trial_id}) == len(changes) + 1
 
 
 def test_json_and_back() -> None:
@@ -185,3 +188,71 @@ def test_reports_are_evenly_spaced_and_end_at_the_last_step(steps: int, reports:
     gaps = [b - a for a, b in zip((0, *found), found, strict=False)]
     assert min(gaps) >= 1
     assert max(gaps) - min(gaps) <= 2
+
+
+def staged(*stages: tuple[int, dict[str, Any]], **changes: Any) -> TrialSpec:
+    """A trial of 400 steps that validates every 40."""
+    return TrialSpec(**{**BASE, "stages": tuple(Stage(until=u, changes=c) for u, c in stages), **changes})
+
+
+def test_hyperparameters_change_where_a_stage_begins() -> None:
+    spec = staged((40, {}), (120, {"threshold": 0.5}), (200, {}), (400, {"threshold": 0.6, "learning_rate": 0.1}))
+    assert spec.until == 400
+    start = BASE["hyperparameters"]
+    for step, changes in {
+        0: {},
+        39: {},
+        40: {"threshold": 0.5},
+        199: {"threshold": 0.5},
+        200: {"threshold": 0.6, "learning_rate": 0.1},
+        399: {"threshold": 0.6, "learning_rate": 0.1},
+    }.items():
+        assert spec.hyperparameters_at(step) == {**start, **changes}
+    assert spec.hyperparameters == start
+
+
+def test_without_stages_a_trial_trains_all_steps_with_one_configuration() -> None:
+    spec = staged()
+    assert spec.until == spec.training.steps
+    assert spec.parent() is None
+    assert spec.hyperparameters_at(0) == spec.hyperparameters_at(399) == spec.hyperparameters
+
+
+def test_a_parent_is_the_trial_without_the_last_stage() -> None:
+    first = staged((40, {}))
+    second = first.followed_by(120, {"threshold": 0.5})
+    third = second.followed_by(400, {})
+    assert [s.until for s in third.stages] == [40, 120, 400]
+    assert (third.parent(), second.parent(), first.parent()) == (second, first, None)
+    assert third.parent().trial_id == second.trial_id  # type: ignore[union-attr]
+    assert len({s.trial_id for s in (first, second, third)}) == 3
+    assert TrialSpec.model_validate_json(third.model_dump_json()) == third
+    for step in range(0, 120, 40):
+        assert third.hyperparameters_at(step) == second.hyperparameters_at(step)
+    with pytest.raises(ValueError, match="each ends after the one before"):
+        third.followed_by(400, {})
+    with pytest.raises(ValueError, match="each ends after the one before"):
+        staged().followed_by(400, {})
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        (((80, {}), (40, {})), "each ends after the one before; got ends at [80, 40]"),
+        (((40, {}), (40, {})), "each ends after the one before"),
+        (((41, {}),), "a stage ends where the trial validates"),
+        (((440, {}),), "a stage ends where the trial validates"),
+        (((40, {"threshold": 0.5}),), "the first one has nothing to change"),
+        (((40, {}), (80, {"treshold": 0.5})), "treshold not among the hyperparameters"),
+    ],
+)
+def test_stages_that_do_not_follow_each_other_are_refused(stages: Any, message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        staged(*stages)
+    assert message in str(caught.value)
+
+
+def test_an_evaluation_trains_to_the_last_step() -> None:
+    assert staged((40, {}), (400, {}), phase="evaluate").until == 400
+    with pytest.raises(ValidationError, match="an evaluation trains all 400 steps"):
+        staged((40, {}), (80, {}), phase="evaluate")
