@@ -74,17 +74,38 @@ def run(
     overrides: Overrides = None,
     runs: Runs = Path("runs"),
     address: Annotated[str | None, typer.Option(help="A Ray cluster: auto, ray://HOST:PORT or HOST:PORT")] = None,
+    max_hours: Annotated[float | None, typer.Option(min=0, help="Start no trial after so many hours")] = None,
+    max_trials: Annotated[int | None, typer.Option(min=0, help="Run at most so many trials")] = None,
+    max_gpu_hours: Annotated[float | None, typer.Option(min=0, help="Start no trial after so many GPU-hours")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")] = False,
+    accept_mixed: Annotated[
+        bool, typer.Option("--accept-mixed", help="Count records of other code, libraries or data, and mark their rows")
+    ] = False,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Run the trials again whose records are of other code, libraries or data")
+    ] = False,
 ) -> None:
     """Start a study, go on with it, or extend it: runs what it wants and the ledger lacks."""
+    if accept_mixed and rerun:
+        _complain("--accept-mixed and --rerun exclude each other; give one")
+        raise typer.Exit(WRONG_INPUT)
     from orchestrator.study import load_study
 
     loaded = load_study(study, overrides or [])
     console = _console()
     _warn(loaded.warnings)
+    from orchestrator.limits import RunLimits
     from orchestrator.runner import RunOptions, run_study
 
+    options = RunOptions(
+        runs=runs,
+        address=address,
+        changed="accept" if accept_mixed else "rerun" if rerun else None,
+        retry_failed=retry_failed,
+        limits=RunLimits(hours=max_hours, trials=max_trials, gpu_hours=max_gpu_hours),
+    )
     with _data_errors():
-        outcome = run_study(loaded, RunOptions(runs=runs, address=address), console)
+        outcome = run_study(loaded, options, console)
     name = loaded.spec.study
     if outcome.interrupted:
         console.print(
@@ -92,7 +113,12 @@ def run(
             highlight=False,
         )
         raise typer.Exit(INTERRUPTED)
-    if not outcome.ran:
+    if outcome.stopped:
+        console.print(
+            f"{outcome.stopped}: {outcome.ran} trials were recorded by this run; `ablate run {study}` goes on from there",
+            highlight=False,
+        )
+    elif not outcome.ran:
         console.print(f"{name}: nothing to run, the ledger has all {outcome.recorded} trials", highlight=False)
     _show_report(outcome.folders.study, console, write=outcome.ran > 0)
     if outcome.mirror_error:

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from orchestrator.study import ResourcesSpec
+from orchestrator.sections import ResourcesSpec
 from trainables.specs import DataSpec
 
 _ENVIRONMENT = {

@@ -51,7 +51,7 @@ def show_data(loaded: LoadedStudy, runs: Path, console: Console) -> None:
             Text(", ".join(f"{name} {p['images']} #{p['hash'][:8]}" for name, p in pools.items()) or "none"),
         )
     console.print(table)
-    console.print(f"dataset {study.data.dataset}, hash {plan.cells[0].fingerprint}", highlight=False)
+    console.print(f"dataset {study.data.dataset}, hash {plan.cells[0].origin.fingerprint}", highlight=False)
     save_sample(folders, *plan.seed_blocks[-1])
     pictures = load_pictures(folders.study)
     if pictures is not None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.arms import arm_parameters
 from orchestrator.folders import StudyFolders
-from orchestrator.state import Slot, StudyState
-from orchestrator.stopping import first_stop
+from orchestrator.slots import Slot
+from orchestrator.state import StudyState
 from results.ledger import Ledger
 from results.records import Status, TrialRecord
 from trainables.files import checkpoint_path, write_atomically
@@ -26,6 +26,7 @@ class Running:
     last: dict[str, Any] = field(default_factory=dict)
     stopped_at: int | None = None
     handed_out_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def step(self) -> int:
@@ -57,18 +58,38 @@ class StudyDriver:
         self.folders = folders
         self.ledger = ledger
         self.running: dict[str, Running] = {}
-        self.written: list[TrialRecord] = []
+        self.written = 0
+        """Trials recorded by this run."""
+        self.failed = 0
+        """Those of them that failed."""
+        self.trained = 0
+        """Their training steps."""
+        self.stopped: str | None = None
+        """Which limit ended the run early."""
+        self._held = 0.0
         self._code = dict(code)
         self._actors = actors
+        self.limit: Callable[[StudyDriver], str | None] | None = None
+        """Ends the run early: asked before each trial, it says why no further one may start, or None."""
+        self._write_copies(state.copies())
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to hand out."""
-        return self.state.done
+        return self.state.done or self.stopped is not None
+
+    def trial_seconds(self) -> float:
+        """Time that trials of this run held their resources, those in motion included."""
+        now = time.monotonic()
+        return self._held + sum(now - t.since for t in self.running.values())
 
     def hand_out(self, handle: str) -> Slot | None:
         """The next trial, to be known as `handle`; None while there is nothing to do or all actors are taken."""
         if self._actors is not None and len(self.running) >= self._actors:
+            return None
+        if self.stopped is None and self.limit is not None:
+            self.stopped = self.limit(self)
+        if self.stopped is not None:
             return None
         slot = self.state.take()
         if slot is not None:
@@ -81,8 +102,9 @@ class StudyDriver:
         for step, row in result.get("rows", ()):
             trial.rows[int(step)] = dict(row)
         trial.last = dict(result)
-        curve = [(step, trial.rows[step]["val_error"]) for step in sorted(trial.rows)]
-        trial.stopped_at = first_stop(curve, trial.slot.spec.stop_above)
+        if trial.stopped_at is None:
+            curve = [(step, trial.rows[step]["val_error"]) for step in sorted(trial.rows)]
+            trial.stopped_at = self.state.judge(trial.slot, curve)
         return trial.stopped_at is not None
 
     def close(self, handle: str, *, lost: str | None = None) -> TrialRecord | None:
@@ -93,12 +115,19 @@ class StudyDriver:
         trial = self.running.pop(handle, None)
         if trial is None:
             return None
+        self._held += time.monotonic() - trial.since
         record = self._record(trial, lost)
         self.ledger.append(record)
         checkpoint_path(self.folders.checkpoints, record.trial_id).unlink(missing_ok=True)
-        self.state.finish(record)
-        self.written.append(record)
+        self.written += 1
+        self.failed += record.status == "failed"
+        self.trained += record.steps
+        self._write_copies(self.state.finish(record))
         return record
+
+    def _write_copies(self, copies: list[TrialRecord]) -> None:
+        for copy in copies:
+            self.ledger.append(copy)
 
     def _record(self, trial: Running, lost: str | None) -> TrialRecord:
         slot, spec, last = trial.slot, trial.slot.spec, trial.last
@@ -127,8 +156,9 @@ class StudyDriver:
             search=spec.search,
             number=slot.number,
             seed=spec.seed,
+            attempt=slot.attempt,
             status=status,
-            config={name: spec.hyperparameters[name] for name in arm_parameters(slot.cell.arm)},
+            config={name: spec.hyperparameters[name] for name in slot.cell.parameters},
             suggested=dict(slot.suggested),
             metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
             curves=curves,
@@ -141,7 +171,7 @@ class StudyDriver:
             process=int(last.get("process", 0)),
             device=str(last.get("device", "")),
             versions=last.get("versions", {}),
-            code=self._code,
+            code={**self._code, "source": spec.source, "environment": spec.environment},
             data=last.get("data", {"dataset": spec.data.dataset, "fingerprint": spec.fingerprint}),
             error=error,
             log=log,

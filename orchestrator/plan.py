@@ -1,126 +1,30 @@
-"""What a study wants: its cells, and for each what a trial of it is."""
+"""What a study wants: its arms, its conditions, and a cell for each pair of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
-from orchestrator.arms import derive_arms
-from orchestrator.stopping import StopLimits
+from orchestrator.arms import arm_parameters, derive_arms
+from orchestrator.cell import Cell
+from orchestrator.conditions import Condition
 from orchestrator.study import StudySpec
-from results.manifest import ArmInfo, CellInfo, ConditionInfo
-from search_spaces import Range, space_of
-from trainables.configuration import content_hash
-from trainables.data import DATASETS
+from results.manifest import ArmInfo, Factorial, LeftOut
+from results.origins import Origin
+from search_spaces import Range
+from trainables.algorithms import ALGORITHMS
 from trainables.data.seed_block import load_dataset
-from trainables.source import source_hash
-from trainables.specs import DataSpec, Phase, TrainingSpec, TrialSpec
+from trainables.environment import environment
+from trainables.source import source_of
+from trainables.specs import DataSpec
 
-
-@dataclass(frozen=True, kw_only=True)
-class Condition:
-    """One column: what data and how trained."""
-
-    data: DataSpec
-    training: TrainingSpec
-
-    @cached_property
-    def info(self) -> ConditionInfo:
-        """Name, title and fields as the report shows them."""
-        data = self.data
-        percent = f"{100 * data.contamination:g}"
-        return ConditionInfo(
-            name=f"{data.dataset}-{data.labels_per_class}l-{percent.replace('.', '_')}s",
-            title=f"{DATASETS[data.dataset].title}, {data.labels_per_class} labels per class, {percent} % synthetic",
-            fields={**data.values(), **self.training.values()},
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """Arm × condition: tuned together, one number with an interval."""
-
-    arm: ArmInfo
-    condition: Condition
-    defaults: Mapping[str, Any]
-    """Complete configuration where nothing is searched."""
-    space: Mapping[str, Range]
-    tuning_trials: int
-    generation: int
-    sampler: str
-    stopping_rule: str
-    stopping_after: float
-    search_seed: int
-    tuning_seed: int
-    evaluation_seeds: tuple[int, ...]
-    threads: int
-    fingerprint: str
-    source: str
-
-    @cached_property
-    def id(self) -> str:
-        """Hash of arm, condition, data and training source."""
-        return content_hash(
-            {
-                "algorithm": self.arm.algorithm,
-                "off": list(self.arm.off),
-                "defaults": dict(self.defaults),
-                "data": self.condition.data.values(),
-                "training": self.condition.training.values(),
-                "threads": self.threads,
-                "fingerprint": self.fingerprint,
-                "source": self.source,
-            }
-        )
-
-    @cached_property
-    def search_id(self) -> str:
-        """Hash of all that decides which trial is suggested or stopped; not of how many there are."""
-        return content_hash(
-            {
-                "cell": self.id,
-                "space": {name: [type(r).__name__, repr(r)] for name, r in self.space.items()},
-                "generation": self.generation,
-                "sampler": self.sampler,
-                "stopping": [self.stopping_rule, self.stopping_after],
-                "seeds": [self.search_seed, self.tuning_seed],
-            }
-        )
-
-    @property
-    def name(self) -> str:
-        """For people: `rsmatch-without-queue on digits-2l-50s`."""
-        return f"{self.arm.name} on {self.condition.info.name}"
-
-    @property
-    def info(self) -> CellInfo:
-        """As the manifest keeps it."""
-        return CellInfo(
-            cell=self.id,
-            arm=self.arm.name,
-            condition=self.condition.info.name,
-            search=self.search_id,
-            tuning_trials=self.tuning_trials,
-        )
-
-    def trial(self, suggested: Mapping[str, Any], seed: int, phase: Phase, stop_above: StopLimits = ()) -> TrialSpec:
-        """The trial of this cell with these searched values."""
-        return TrialSpec(
-            algorithm=self.arm.algorithm,
-            off=tuple(sorted(self.arm.off)),
-            hyperparameters={**self.defaults, **suggested},
-            data=self.condition.data,
-            training=self.condition.training,
-            seed=seed,
-            phase=phase,
-            search=self.search_id if phase == "tune" else "",
-            threads=self.threads,
-            stop_above=stop_above,
-            fingerprint=self.fingerprint,
-            source=self.source,
-        )
+WarmStart = Mapping[
+    tuple[str, str], tuple[tuple[Mapping[str, Any], ...], tuple[tuple[Mapping[str, Any], tuple[float, ...]], ...]]
+]
+"""By (arm, condition): configurations to try first, and trials that the sampler knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,54 +33,103 @@ class Plan:
 
     study: StudySpec
     arms: tuple[ArmInfo, ...]
+    conditions: tuple[Condition, ...]
     cells: tuple[Cell, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    factorial: Factorial | None = None
 
-    @property
-    def conditions(self) -> tuple[Condition, ...]:
-        """The conditions, each once, in order."""
-        return tuple({c.condition.info.name: c.condition for c in self.cells}.values())
-
-    @property
+    @cached_property
     def trials(self) -> int:
-        """Tuning and evaluation trials of all cells."""
-        return sum(c.tuning_trials + len(c.evaluation_seeds) for c in self.cells)
+        """Tuning, confirming and evaluation trials of all cells, if no trial is stopped early."""
+        total = 0
+        for cell in self.cells:
+            info = cell.info
+            total += info.tuning_trials + info.confirm_top * len(info.confirm_seeds) + len(cell.evaluation_seeds)
+        return total
 
     @property
     def seed_blocks(self) -> list[tuple[DataSpec, int]]:
         """Every (data condition, seed) that a trial needs, each once, tuning first."""
-        seeds = [self.study.tuning_seed] if self.study.search.trials else []
-        return [(c.data, s) for c in self.conditions for s in (*seeds, *self.study.seed_list)]
+        study = self.study
+        tuning = [study.tuning_seed, *study.confirming_seeds] if study.search.trials else []
+        blocks = [(c.data, s) for c in self.conditions for s in (*tuning, *study.seed_list)]
+        return list({(d.model_dump_json(), s): (d, s) for d, s in blocks}.values())
 
 
-def make_plan(study: StudySpec) -> Plan:
-    """Derive arms and cells; reads the dataset once, for its fingerprint.
+def make_plan(study: StudySpec, warm: WarmStart | None = None) -> Plan:
+    """Derive arms, conditions and cells; reads each dataset once, for its fingerprint.
+
+    Args:
+        study: A checked study.
+        warm: What another study's ledger tells, see `warm_start.py`.
 
     Raises DatasetMissing or DatasetDamaged where the images cannot be read.
     """
-    arms = derive_arms(study)
-    condition = Condition(data=study.data, training=study.training)
-    _, _, fingerprint = load_dataset(study.data.dataset)
-    cells = []
-    for arm in arms:
-        fixed = study.hyperparameters.get(arm.algorithm, {})
-        space = space_of(arm.algorithm, arm.off, study.search.spaces, fixed)
-        cells.append(
-            Cell(
-                arm=arm,
-                condition=condition,
-                defaults=study.constants(arm.algorithm),
-                space=space,
-                tuning_trials=study.search.trials if space else min(1, study.search.trials),
-                generation=study.search.generation,
-                sampler=study.search.sampler,
-                stopping_rule=study.search.early_stopping.rule,
-                stopping_after=study.search.early_stopping.after,
-                search_seed=study.search.seed,
-                tuning_seed=study.tuning_seed,
-                evaluation_seeds=study.seed_list,
-                threads=study.resources.cpus,
-                fingerprint=fingerprint,
-                source=source_hash(),
-            )
+    derived = derive_arms(study)
+    conditions = study.condition_list()
+    prints = {name: load_dataset(name)[2] for name in {c.data.dataset for c in conditions}}
+    sources = {name: source_of(name) for name in {a.algorithm for a in derived.arms}}
+    computing = environment()
+    cells = [
+        _cell(
+            study, arm, condition, Origin(sources[arm.algorithm], computing, prints[condition.data.dataset]), warm or {}
         )
-    return Plan(study=study, arms=arms, cells=tuple(cells))
+        for condition, arm in product(conditions, derived.arms)
+    ]
+    return Plan(
+        study=study,
+        arms=derived.arms,
+        conditions=conditions,
+        cells=tuple(cells),
+        left_out=derived.left_out,
+        factorial=derived.factorial,
+    )
+
+
+def _cell(study: StudySpec, arm: ArmInfo, condition: Condition, origin: Origin, warm: WarmStart) -> Cell:
+    defaults = {**study.constants(arm.algorithm), **arm.values}
+    space = study.searched(arm.algorithm, arm.off, arm.values)
+    inherits = arm.tuning == "inherited" and bool(study.search.trials)
+    earlier, known = warm.get((arm.name, condition.info.name), ((), ()))
+    return Cell(
+        arm=arm,
+        condition=condition,
+        defaults=defaults,
+        space={} if inherits else space,
+        search=study.search,
+        start=() if inherits else _start(study, defaults, space, earlier),
+        warm=() if inherits else known,
+        tuning_seed=study.tuning_seed,
+        confirming_seeds=study.confirming_seeds,
+        evaluation_seeds=study.seed_list,
+        threads=study.resources.cpus,
+        origin=origin,
+        inherits=ALGORITHMS[study.method].name if inherits else "",
+        takes=_takes(study, arm) if inherits else (),
+    )
+
+
+def _takes(study: StudySpec, arm: ArmInfo) -> tuple[str, ...]:
+    """Fields of the full method's search that mean something in the arm and that it does not fix itself."""
+    exists = set(arm_parameters(arm)) - set(arm.values)
+    return tuple(name for name in study.searched(study.method, study.off) if name in exists)
+
+
+def _start(
+    study: StudySpec, defaults: Mapping[str, Any], space: Mapping[str, Range], earlier: tuple[Mapping[str, Any], ...]
+) -> tuple[Mapping[str, Any], ...]:
+    """The first suggestions: every point of a grid, or the defaults, the study's own starts, and an earlier study's best."""
+    if not space:
+        return ()
+    own = {name: defaults[name] for name in space}
+    if study.search.sampler == "grid":
+        values = [study.search.grid[name] for name in space]
+        points = [dict(zip(space, point, strict=True)) for point in product(*values)]
+        return tuple(sorted(points, key=lambda point: point != own))
+    starts = [own]
+    for point in (*study.search.start, *earlier):
+        known = {name: value for name, value in point.items() if name in space}
+        if known:
+            starts.append({**own, **known})
+    distinct = {repr(sorted(s.items())): s for s in reversed(starts)}
+    return tuple(s for s in starts if distinct.get(repr(sorted(s.items()))) is s)

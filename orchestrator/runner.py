@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from orchestrator.changes import ChangedSinceRecorded, Decision, Decisions, changed_message, changes, remember_sources
 from orchestrator.cluster import build_pools, cluster, concurrent_trials, gpus_per_trial
 from orchestrator.driver import StudyDriver
 from orchestrator.errors import AblateError
 from orchestrator.folders import StudyFolders
+from orchestrator.limits import RunLimits
 from orchestrator.lock import study_lock
 from orchestrator.mirror_process import PROGRESS_NAME, MirrorProcess, MirrorStatus, tracking_uri
 from orchestrator.plan import Plan, make_plan
@@ -23,9 +26,12 @@ from orchestrator.signals import interruptible
 from orchestrator.state import StudyState
 from orchestrator.study import LoadedStudy
 from orchestrator.view import StudyView
+from orchestrator.warm_start import warm_start
 from results.ledger import Ledger
 from results.manifest import StudyManifest
+from results.origins import origin_of
 from results.records import TrialRecord
+from results.selection import RecordIndex
 from trainables.data import DATASETS, Images
 from trainables.data.seed_block import cut_block, make_pools, missing_pools
 from trainables.files import remove_temporary_files, replacing
@@ -46,6 +52,10 @@ class RunOptions:
     address: str | None = None
     mlflow_uri: str | None = None
     """The MLflow store; `runs/mlflow.db` unless given."""
+    changed: Decision | None = None
+    """What to do with records of other code, libraries or data; None to stop and ask."""
+    retry_failed: bool = False
+    limits: RunLimits = field(default_factory=RunLimits)
 
 
 @dataclass(kw_only=True)
@@ -63,6 +73,8 @@ class RunOutcome:
     blocked: list[str] = field(default_factory=list)
     """Cells of which no tuning trial completed."""
     interrupted: bool = False
+    stopped: str | None = None
+    """Which limit ended the run before the study was done."""
     mirror_error: str | None = None
 
 
@@ -82,10 +94,14 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
     with study_lock(folders.lock), ExitStack() as stack:
         remove_temporary_files(folders.study)
         remove_temporary_files(folders.pools)
-        plan = make_plan(study)
+        for damaged in ledger.set_aside_damaged():
+            console.print(f"{damaged}", highlight=False, soft_wrap=True)
+        plan = make_plan(study, warm_start(study, options.runs, write=True))
         records = ledger.records()
-        state = StudyState(plan, records)
-        manifest(plan, loaded).save(folders.study)
+        decisions = decide(plan, records, folders.study, options.changed)
+        state = StudyState(plan, records, accepted=decisions.accepted, retry_failed=options.retry_failed)
+        remember_sources(folders.study, plan)
+        manifest(plan, loaded, decisions).save(folders.study)
         outcome = RunOutcome(folders=folders, plan=plan)
         uri = options.mlflow_uri or tracking_uri(options.runs)
         mirror = None
@@ -98,11 +114,12 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
                     _train(driver, options, console, mirror)
             except KeyboardInterrupt:
                 outcome.interrupted = True
-            outcome.ran = len(driver.written)
+            outcome.ran = driver.written
+            outcome.stopped = None if state.done else driver.stopped
             if not outcome.interrupted:
                 ledger.compact()
         outcome.recorded = sum(state.counts().values())
-        outcome.failed = [r for c in state.cells for r in c.records() if r.status == "failed"]
+        outcome.failed = [r for r in state.records().values() if r.status == "failed"]
         outcome.blocked = [c.cell.name for c in state.cells if c.stage == "blocked"]
         if mirror is not None:
             if not outcome.interrupted:
@@ -126,6 +143,7 @@ def _train(driver: StudyDriver, options: RunOptions, console: Console, mirror: M
                 f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs; ask for less, or add a node"
             )
         gpus = gpus_per_trial(study.resources, total.get("GPU", 0))
+        driver.limit = options.limits.watch(gpus)
         plan = driver.state.plan
         build_pools(ray, missing_blocks(plan, folders), folders.pools, gpus=gpus, console=console)
         save_sample(folders, *plan.seed_blocks[-1])
@@ -192,7 +210,23 @@ def _mirrored(folders: StudyFolders, uri: str, records: int) -> bool:
     return there and last.error is None and last.written >= last.total == records
 
 
-def manifest(plan: Plan, loaded: LoadedStudy) -> StudyManifest:
+def decide(plan: Plan, records: Sequence[TrialRecord], study_dir: Path, decision: Decision | None) -> Decisions:
+    """What counts of records made with other code, libraries or data. Raises ChangedSinceRecorded where nobody has said."""
+    decisions = Decisions.load(study_dir)
+    index = RecordIndex((c.info for c in plan.cells), () if decision else decisions.accepted)
+    for record in records:
+        index.add(record)
+    if decision is not None:
+        decisions = decisions.decide(decision, {origin_of(r) for r in index.refused})
+        decisions.save(study_dir)
+        return decisions
+    undecided = changes(plan, index.refused, decisions.superseded)
+    if undecided:
+        raise ChangedSinceRecorded(changed_message(study_dir, undecided))
+    return decisions
+
+
+def manifest(plan: Plan, loaded: LoadedStudy, decisions: Decisions | None = None) -> StudyManifest:
     """What the report needs of the plan."""
     study = plan.study
     return StudyManifest(
@@ -205,6 +239,9 @@ def manifest(plan: Plan, loaded: LoadedStudy) -> StudyManifest:
         tuning_trials=study.search.trials,
         evaluation_seeds=study.seed_list,
         steps=study.training.steps,
+        accepted=tuple(sorted(decisions.accepted)) if decisions else (),
+        left_out=plan.left_out,
+        factorial=plan.factorial,
         source=loaded.text,
         settings=study.values(),
         provenance={**run_provenance(), "overrides": list(loaded.overrides)},

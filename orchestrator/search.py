@@ -1,71 +1,121 @@
-"""Search inside one cell: Optuna, asked in generations, so that the answer does not depend on timing."""
+"""Search inside one cell: an Optuna study that is rebuilt from records, so that the same history gives the same suggestion."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.trial import Trial, TrialState
+from optuna.samplers import BaseSampler
+from optuna.trial import Trial, TrialState, create_trial
 
-from orchestrator.plan import Cell
+from orchestrator.cell import Cell
+from results.constraints import parse_constraint
 from results.records import TrialRecord
+from results.selection import objective
 from search_spaces.distributions import distributions
 from trainables.seeds import stream_seed
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
+LARGE = 1e9
+"""Stands for an objective or constraint that a trial has no value of."""
+_STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+_KEEPS_ITS_OWN_NOTES = ("cma-es", "nsga-ii", "qmc")
+"""Samplers that write into the trials they suggest; to rebuild their study, every suggestion is asked for again."""
+
 
 class CellSearch:
     """Suggests hyperparameters for one cell.
 
-    Suggestion 0 is the algorithm's own defaults. Every later one comes from a sampler that is seeded by (study seed, cell,
-    number) and has been told complete earlier generations only; inside a generation, TPE's constant liar keeps
-    suggestions apart. The same history therefore gives the same suggestion, whenever and wherever it is replayed.
+    The first suggestions are the cell's starting points, the algorithm's own defaults before all. Every later one comes
+    from a sampler that is seeded by (search seed, cell, number) and has been told the outcomes that it is given, no others;
+    trials that were asked for and not told count as running (TPE's constant liar keeps suggestions apart).
     """
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._distributions = distributions(cell.space)
-        self._study = optuna.create_study(direction="minimize")
-        self._asked: list[Trial] = []
-        if self._distributions:
-            self._study.enqueue_trial({name: cell.defaults[name] for name in self._distributions})
+        self._constraints = [parse_constraint(text) for text in cell.search.constraints]
+        names = cell.search.objectives
+        self._study = optuna.create_study(directions=["minimize"] * len(names))
+        self._open: dict[int, Trial] = {}
+        self._told = 0
+        for values, found in cell.warm:
+            known = {n: v for n, v in values.items() if n in self._distributions}
+            if len(known) == len(self._distributions):
+                trial = create_trial(params=known, distributions=self._distributions, values=list(found))
+                self._study.add_trial(trial)
 
-    def suggest(self, count: int) -> list[dict[str, Any]]:
-        """The next `count` suggestions, one generation."""
-        self._asked = []
-        for _ in range(count):
-            number = len(self._study.trials)
-            self._study.sampler = _sampler(
-                self._cell.sampler,
-                stream_seed(self._cell.search_seed, "search", self._cell.name, number),
-                self._cell.generation,
-            )
-            self._asked.append(self._study.ask(self._distributions))
-        return [dict(t.params) for t in self._asked]
+    def suggest(self, history: Sequence[TrialRecord], number: int) -> dict[str, Any]:
+        """Suggestion `number`, given the outcomes in `history`.
 
-    def tell(self, records: Sequence[TrialRecord]) -> None:
-        """The outcomes of the last generation, in the order of its suggestions.
-
-        A stopped trial is told as PRUNED with its values at every step it reached, a failed one as FAIL.
+        Args:
+            history: Everything that the sampler may know, in the order in which it came to be known; only ever extended.
+            number: Its place in the cell's search.
         """
-        for trial, record in zip(self._asked, records, strict=True):
-            for step, value in record.curves.get("val_error", ()):
-                trial.report(value, step)
-            if record.status == "completed":
-                self._study.tell(trial, record.metrics["val_error"])
-            elif record.status == "pruned":
-                self._study.tell(trial, state=TrialState.PRUNED)
-            else:
-                self._study.tell(trial, state=TrialState.FAIL)
-        self._asked = []
+        for record in history[self._told :]:
+            self._tell(record)
+        self._told = len(history)
+        if number not in self._open:
+            self._open[number] = self._ask(number)
+        return dict(self._open[number].params)
+
+    def _ask(self, number: int) -> Trial:
+        if number < len(self._cell.start):
+            self._study.enqueue_trial({n: self._cell.start[number][n] for n in self._distributions})
+        seed = stream_seed(self._cell.search.seed, "search", self._cell.id, number) % 2**32
+        self._study.sampler = self._sampler(seed)
+        return self._study.ask(self._distributions)
+
+    def _tell(self, record: TrialRecord) -> None:
+        """A stopped trial is told as PRUNED with its values at every step it reached, a failed one as FAIL."""
+        state = _STATES[record.status]
+        several = len(self._cell.search.objectives) > 1
+        values = [min(objective(record, name), LARGE) for name in self._cell.search.objectives]
+        bounds = {c.metric: min(c.violation(record.metrics), LARGE) for c in self._constraints}
+        curve = () if several else record.curves.get("val_error", ())
+        trial = self._open.pop(record.number, None)
+        if trial is None and self._cell.search.sampler in _KEEPS_ITS_OWN_NOTES:
+            trial = self._ask(record.number)
+        if trial is None:
+            self._study.add_trial(
+                create_trial(
+                    state=state,
+                    values=values if state == TrialState.COMPLETE else None,
+                    params={n: record.suggested[n] for n in self._distributions},
+                    distributions=self._distributions,
+                    intermediate_values=dict(curve),
+                    constraints=bounds if state != TrialState.FAIL else None,
+                )
+            )
+            return
+        for step, value in curve:
+            trial.report(value, step)
+        for name, value in bounds.items():
+            trial.set_constraint(name, value)
+        self._study.tell(trial, values if state == TrialState.COMPLETE else None, state)
+
+    def _sampler(self, seed: int) -> BaseSampler:
+        together = max(self._cell.generation, 1)
+        match self._cell.search.sampler:
+            case "tpe":
+                return optuna.samplers.TPESampler(seed=seed, n_startup_trials=together)
+            case "gp":
+                return optuna.samplers.GPSampler(seed=seed, n_startup_trials=together, deterministic_objective=False)
+            case "cma-es":
+                return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+            case "nsga-ii":
+                return optuna.samplers.NSGAIISampler(seed=seed, population_size=max(together, 4))
+            case "qmc":  # one scrambled sequence for the whole search, of which each suggestion is the next point
+                own = stream_seed(self._cell.search.seed, "sequence", self._cell.id) % 2**32
+                return optuna.samplers.QMCSampler(seed=own, scramble=True, warn_independent_sampling=False)
+            case _:
+                return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _sampler(name: str, seed: int, startup: int) -> optuna.samplers.BaseSampler:
-    seed %= 2**32
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
+def known_values(record: TrialRecord, objectives: Sequence[str]) -> tuple[Mapping[str, Any], tuple[float, ...]]:
+    """A record of another study as a warm start knows it: its configuration and objectives."""
+    return dict(record.config), tuple(min(objective(record, name), LARGE) for name in objectives)

@@ -3,119 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from orchestrator.conditions import Condition, changes_of, make_condition
 from orchestrator.errors import InputError, Problem, quoted
 from orchestrator.overrides import apply_overrides
+from orchestrator.rules import broken_rules
+from orchestrator.sections import (
+    CONFIRMING_SEEDS,
+    FIRST_TUNING_SEED,
+    AblationSpec,
+    EvaluateSpec,
+    Names,
+    ResourcesSpec,
+    SearchSpec,
+)
 from orchestrator.study_problems import Finding, findings, without
-from orchestrator.study_rules import broken_rules, power_warnings
+from orchestrator.study_rules import power_warnings
 from orchestrator.yaml_source import Document, KeyPath, describe, parse, path_text, read_text
+from search_spaces import Range, parse_range, space_of
 from trainables.algorithms import ALGORITHMS
 from trainables.configuration import Configuration
 from trainables.specs import DataSpec, TrainingSpec
 
-FIRST_TUNING_SEED = 1_000_000
-"""Seeds from here on belong to tuning; evaluation seeds are below."""
-MAX_SEEDS = 10_000
 RESERVED_NAMES = frozenset(
     {"mlflow.db", "mlartifacts", "con", "prn", "aux", "nul"} | {f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10)}
 )
 """What `runs/` holds besides studies, and what some file systems refuse."""
-
-Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
-
-
-class AblationSpec(Configuration):
-    """Which arms the method's own components give."""
-
-    design: Literal["leave-one-out", "none"] = Field("leave-one-out", description="How components are left out")
-    components: Literal["all"] | tuple[str, ...] = Field("all", description="Components to leave out, one at a time")
-
-    @field_validator("components", mode="before")
-    @classmethod
-    def _all_or_names(cls, value: Any) -> Any:
-        if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
-            return tuple(value)
-        if value != "all":
-            raise ValueError(f"expected all, or a list of component names, got {describe(value)}")
-        return value
-
-
-class EarlyStoppingSpec(Configuration):
-    """When a tuning trial that does worse than its own cell's past is ended."""
-
-    rule: Literal["median", "none"] = Field("median", description="What a trial is measured against")
-    after: float = Field(0.3, ge=0, le=1, description="Share of the steps before which nothing is stopped")
-
-
-class SearchSpec(Configuration):
-    """How hyperparameters are tuned: the same effort for every arm."""
-
-    sampler: Literal["tpe", "random"] = Field("tpe", description="Optuna's sampler")
-    trials: int = Field(6, ge=0, le=100_000, description="Tuning trials of each arm")
-    generation: int = Field(
-        2, ge=1, le=100_000, description="Suggestions made together, from complete generations only"
-    )
-    spaces: Names = Field(("thresholds", "loss-weights"), description="Groups from `ablate list spaces`")
-    early_stopping: EarlyStoppingSpec = Field(default_factory=EarlyStoppingSpec, description="When trials end early")
-    seed: int = Field(0, ge=0, le=1_000_000_000, description="Of the suggestions and of tuning's seed block")
-
-
-class EvaluateSpec(Configuration):
-    """The seeds on which frozen configurations are compared, in pairs."""
-
-    seeds: int | tuple[int, ...] = Field(6, description="How many seed blocks, or which")
-    allow_underpowered: bool = Field(False, description="Run although so few seeds cannot show significance")
-
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _count_or_list(cls, value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):
-            if not 1 <= value <= MAX_SEEDS:
-                raise ValueError(f"must be from 1 to {MAX_SEEDS:,} seeds, got {quoted(value)}")
-            return value
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"expected a whole number or a list of seeds, got {describe(value)}")
-        for seed in value:
-            if not isinstance(seed, int) or isinstance(seed, bool):
-                raise ValueError(f"a seed is a whole number, got {describe(seed)}")
-            if seed < 0:
-                raise ValueError(f"a seed is 0 or more, got {seed}")
-            if seed >= FIRST_TUNING_SEED:
-                raise ValueError(f"a seed is below {FIRST_TUNING_SEED:,}, from there on they are tuning's; got {seed}")
-        if not 1 <= len(value) <= MAX_SEEDS:
-            raise ValueError(f"must be from 1 to {MAX_SEEDS:,} seeds, got {len(value)}")
-        if len(set(value)) < len(value):
-            repeated = min(seed for seed, times in Counter(value).items() if times > 1)
-            raise ValueError(f"seed {repeated} is named twice; each pair counts once")
-        return tuple(value)
-
-
-class ResourcesSpec(Configuration):
-    """What one trial gets, and how many run at once."""
-
-    cpus: int = Field(1, ge=1, le=100_000, description="CPUs of a trial, and its torch threads")
-    gpus: Literal["auto"] | float = Field("auto", description="GPUs of a trial: auto, a share below 1, or whole ones")
-    actors: int | None = Field(None, ge=1, le=100_000, description="Trials at once; as many as fit unless given")
-
-    @field_validator("gpus", mode="before")
-    @classmethod
-    def _auto_or_number(cls, value: Any) -> Any:
-        if value == "auto":
-            return value
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"expected auto or a number, got {describe(value)}")
-        if not 0 <= value <= 1024:
-            raise ValueError(f"must be from 0 to 1024, got {quoted(value)}")
-        if value > 1 and value != int(value):
-            raise ValueError(f"a share of a GPU is below 1, and above 1 they are whole; got {value}")
-        return float(value)
 
 
 class StudySpec(Configuration):
@@ -133,12 +52,31 @@ class StudySpec(Configuration):
     training: TrainingSpec = Field(
         default_factory=lambda: TrainingSpec(), description="The training loop, the same for every arm"
     )
+    conditions: dict[str, tuple[Any, ...]] | tuple[dict[str, Any], ...] = Field(
+        (),
+        description="Several conditions: a grid of values by field (data.contamination: [0, 0.5]), or a list of such changes",
+    )
     hyperparameters: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Constants by algorithm, in place of its defaults"
     )
     search: SearchSpec = Field(default_factory=lambda: SearchSpec(), description="How every arm is tuned")
     evaluate: EvaluateSpec = Field(default_factory=lambda: EvaluateSpec(), description="Seeds of the comparison")
     resources: ResourcesSpec = Field(default_factory=lambda: ResourcesSpec(), description="What a trial gets")
+
+    @field_validator("conditions", mode="before")
+    @classmethod
+    def _grid_or_list(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            wrong = [k for k, v in value.items() if not isinstance(v, list | tuple) or not v]
+            if wrong:
+                raise ValueError(f"a grid has a list of values for each field; {quoted(wrong[0])} has none")
+            return {str(k): tuple(v) for k, v in value.items()}
+        if not isinstance(value, list | tuple) or not all(isinstance(v, dict) and v for v in value):
+            raise ValueError(
+                "expected a grid (data.contamination: [0, 0.5]) or a list of changes (- data.contamination: 0), "
+                f"got {describe(value)}"
+            )
+        return tuple({str(k): v for k, v in entry.items()} for entry in value)
 
     @field_validator("study")
     @classmethod
@@ -166,15 +104,6 @@ class StudySpec(Configuration):
         return tuple(sorted(name for name, on in self.components.items() if not on))
 
     @property
-    def left_out(self) -> tuple[str, ...]:
-        """Components that the ablation leaves out, one at a time, in the order of their declaration."""
-        if self.ablation.design == "none":
-            return ()
-        asked = self.ablation.components
-        names = (c.name for c in ALGORITHMS[self.method].components)
-        return tuple(n for n in names if n not in self.off and (asked == "all" or n in asked))
-
-    @property
     def seed_list(self) -> tuple[int, ...]:
         """The evaluation's seed blocks."""
         seeds = self.evaluate.seeds
@@ -185,9 +114,28 @@ class StudySpec(Configuration):
         """The seed block that tuning uses; never one of the evaluation's."""
         return FIRST_TUNING_SEED + self.search.seed
 
+    @property
+    def confirming_seeds(self) -> tuple[int, ...]:
+        """Further tuning seeds on which the best configurations are confirmed."""
+        confirm = self.search.confirm
+        return tuple(self.tuning_seed + CONFIRMING_SEEDS * (i + 1) for i in range(confirm.seeds if confirm.top else 0))
+
     def constants(self, algorithm: str) -> dict[str, Any]:
         """The algorithm's complete configuration before any search: defaults, and this study's constants over them."""
         return ALGORITHMS[algorithm].Config(**self.hyperparameters.get(algorithm, {})).values()
+
+    def searched(self, algorithm: str, off: Iterable[str] = (), fixed: Iterable[str] = ()) -> dict[str, Range]:
+        """What an arm of the algorithm searches, by field; values that the study or the arm fixes are not searched."""
+        if self.search.trials == 0:
+            return {}
+        constants = self.hyperparameters.get(algorithm, {})
+        own = {name: parse_range(value) for name, value in self.search.ranges.items()}
+        return space_of(algorithm, off, self.search.spaces, {*constants, *fixed}, own)
+
+    def condition_list(self) -> tuple[Condition, ...]:
+        """Every condition of the study, in order; its own `data` and `training` where it names none."""
+        changes = list(changes_of(self.conditions)) or [{}]
+        return tuple(make_condition(self.data, self.training, c) for c in changes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cell_state import CellState
 from orchestrator.driver import StudyDriver
-from orchestrator.state import CellState
 from results.records import TrialRecord
 
 PLAIN_SECONDS = 10.0
@@ -64,7 +64,7 @@ class StudyView:
         remaining = self._driver.state.remaining
         if not written:
             return None
-        rate = len(written) / (time.monotonic() - self._started)
+        rate = written / (time.monotonic() - self._started)
         return remaining / rate
 
     def _line(self) -> None:
@@ -73,13 +73,13 @@ class StudyView:
 
     def _progress(self) -> tuple[int, int]:
         """Trials recorded by this run and earlier ones, and planned."""
-        done = self._recorded + len(self._driver.written)
+        done = self._recorded + self._driver.written
         return done, done + self._driver.state.remaining
 
     def _summary(self) -> str:
         done, total = self._progress()
         parts = [f"{done}/{total} trials"]
-        failed = sum(r.status == "failed" for r in self._driver.written)
+        failed = self._driver.failed
         if failed:
             parts.append(f"{failed} failed")
         parts.append(f"{_clock(time.monotonic() - self._started)} passed")

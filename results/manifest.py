@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from results.origins import Origin
+from results.origins import UNKNOWN, Origin
 from trainables.files import write_atomically
 
 
@@ -65,7 +65,7 @@ class CellInfo:
     cell: str
     arm: str
     condition: str
-    origin: Origin = Origin("", "", "")
+    origin: Origin = UNKNOWN
     """Of the records that are made now."""
     search: str = ""
     """Identity of the search settings: the history that the first generation's records carry."""

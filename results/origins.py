@@ -19,6 +19,9 @@ class Origin(NamedTuple):
     """Hash of the dataset's images and labels."""
 
 
+UNKNOWN = Origin("", "", "")
+
+
 def origin_of(record: TrialRecord) -> Origin:
     """The origin that the record carries; empty text where an old record does not say."""
     return Origin(

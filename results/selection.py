@@ -34,14 +34,19 @@ class RecordIndex:
     Args:
         cells: The study's cells; records of others are left out.
         accepted: Earlier origins that count.
+        retry_failed: Leave failed trials out, so that their places are open again.
     """
 
-    def __init__(self, cells: Iterable[CellInfo], accepted: Iterable[Origin] = ()) -> None:
+    def __init__(
+        self, cells: Iterable[CellInfo], accepted: Iterable[Origin] = (), *, retry_failed: bool = False
+    ) -> None:
         cells = list(cells)
         self._current = {c.cell: c.origin for c in cells}
         self._accepted = frozenset(accepted)
         self._confirms = {c.confirm for c in cells if c.confirm}
         self._searches = {c.search for c in cells if not c.generation}
+        self._retry_failed = retry_failed
+        self._attempts: dict[str, int] = {}
         self._slots: dict[Slot, tuple[Any, TrialRecord]] = {}
         self._asynchronous: dict[str, dict[int, TrialRecord]] = {}
         self.refused: list[TrialRecord] = []
@@ -53,6 +58,9 @@ class RecordIndex:
         if rank == 0:
             if record.cell in self._current:
                 self.refused.append(record)
+            return
+        if self._retry_failed and record.status == "failed":
+            self._attempts[record.trial_id] = max(record.attempt + 1, self.attempt(record.trial_id))
             return
         slot = self._slot(record)
         weight = (rank, record.status != "failed", record.attempt, record.started_at, record.trial_id)
@@ -68,6 +76,10 @@ class RecordIndex:
         if record.search in self._confirms:
             return ("confirm", record.search, config_key(record.suggested), record.seed)
         return ("tune", record.search, record.number, record.seed)
+
+    def attempt(self, trial_id: str) -> int:
+        """How often this trial, about to run, has failed before."""
+        return self._attempts.get(trial_id, 0)
 
     def tuning(self, history: str, number: int, seed: int) -> TrialRecord | None:
         """The record of one suggestion, made under that history."""

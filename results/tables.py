@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from results.constraints import parse_constraint, violations
 from results.manifest import ArmInfo, CellInfo, ConditionInfo, Role, StudyManifest
-from results.records import TrialRecord, best_tuning_record
+from results.origins import origin_of
+from results.records import TrialRecord
+from results.selection import Choice, Followed, RecordIndex, choose, follow, taken_over
 from results.statistics import (
     ALPHA,
     Interval,
@@ -22,12 +24,17 @@ from results.statistics import (
     smallest_sign_flip_p,
 )
 
-Mark = Literal["incomplete", "unequal budget", "underpowered"]
+Mark = Literal[
+    "incomplete", "unequal budget", "underpowered", "mixed code", "asynchronous search", "constraint not met"
+]
 
 MARKS: Mapping[Mark, str] = {
     "incomplete": "a planned evaluation seed is missing or failed, or no tuning trial completed",
-    "unequal budget": "a smaller share of the planned tuning trials gave a result than in another arm of this table",
+    "unequal budget": "tuning trials that gave a result took at least one full trial less than in another arm of this table",
     "underpowered": f"with this many pairs no difference, however large, reaches a corrected p of {ALPHA}",
+    "mixed code": "some trials were run with other training code, libraries or data than the rest, and are counted on request",
+    "asynchronous search": "suggestions and early stops depended on timing; another run may choose another configuration",
+    "constraint not met": "no tuning trial met the study's constraints; the one that came closest was evaluated",
 }
 
 
@@ -38,10 +45,19 @@ class CellRecords:
     cell: CellInfo
     tuning: tuple[TrialRecord, ...]
     """The planned tuning trials that the ledger has, by number."""
-    best: TrialRecord | None
-    """The tuning trial whose configuration was evaluated; None where none completed."""
+    spent: int
+    """Training steps that tuning is charged with; a failed trial counts in full."""
+    confirmation: tuple[TrialRecord, ...]
+    """Trials of the best configurations on further tuning seeds."""
+    choice: Choice | None
+    """What tuning ended with, or what the cell takes over; None where there is nothing yet."""
     evaluation: tuple[TrialRecord, ...]
     """One record per planned seed that the ledger has, in the order of the plan."""
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The tuning trial whose configuration was evaluated; None where there is none."""
+        return None if self.choice is None else self.choice.best
 
     @property
     def measured(self) -> tuple[TrialRecord, ...]:
@@ -54,14 +70,19 @@ class TuningCounts:
     """How a cell's planned tuning trials ended."""
 
     planned: int
+    """Full trials that the cell is granted; with a budget in steps, stopped trials make room for more."""
     completed: int
     pruned: int
     failed: int
+    steps: int
+    """Training steps of the trials that gave a result."""
+    missing: float
+    """What the granted budget has left, in full trials, failed trials counted as left."""
 
     @property
-    def share(self) -> float:
-        """Share of the plan that told the search something; an arm with nothing to search plans a single trial."""
-        return (self.completed + self.pruned) / self.planned if self.planned else 1.0
+    def ended(self) -> int:
+        """Trials that ended, however they did."""
+        return self.completed + self.pruned + self.failed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +101,7 @@ class Row:
     arm: str
     title: str
     role: Role
-    removed: str | None
+    removed: tuple[str, ...]
     meaning: str
     seeds_planned: int
     seeds_completed: int
@@ -192,7 +213,7 @@ class MainTable:
         return {c.condition: {r.arm: r.seconds for r in c.rows} for c in self.conditions}
 
 
-def main_table(manifest: StudyManifest, records: Sequence[TrialRecord]) -> MainTable:
+def main_table(manifest: StudyManifest, records: Iterable[TrialRecord]) -> MainTable:
     """Compute the study's table; rows and conditions in the manifest's order."""
     return table_of_cells(manifest, select_records(manifest, records))
 
@@ -213,40 +234,51 @@ def table_of_cells(manifest: StudyManifest, cells: Mapping[tuple[str, str], Cell
     )
 
 
-def select_records(manifest: StudyManifest, records: Sequence[TrialRecord]) -> dict[tuple[str, str], CellRecords]:
+def select_records(manifest: StudyManifest, records: Iterable[TrialRecord]) -> dict[tuple[str, str], CellRecords]:
     """The records behind each of the manifest's cells, by (arm, condition).
 
     A cell's evaluation trials are those of planned seeds that ran the configuration its tuning ends with: trials of a
     configuration that was best before the search was extended stay in the ledger and are not counted.
     """
-    by_cell: dict[str, list[TrialRecord]] = defaultdict(list)
+    index = RecordIndex(manifest.cells, manifest.accepted)
     for record in records:
-        by_cell[record.cell].append(record)
-    return {(c.arm, c.condition): _cell_records(manifest, c, by_cell[c.cell]) for c in manifest.cells}
+        index.add(record)
+    tuned = {(c.arm, c.condition): _tuned(c, index) for c in manifest.cells}
+    found = {}
+    for cell in manifest.cells:
+        tuning, choice = tuned[cell.arm, cell.condition]
+        if cell.inherits:
+            choice = tuned[cell.inherits, cell.condition][1]
+        found[cell.arm, cell.condition] = _cell_records(manifest, cell, index, tuning, choice)
+    return found
 
 
-def _cell_records(manifest: StudyManifest, cell: CellInfo, records: Sequence[TrialRecord]) -> CellRecords:
-    tuning = sorted(
-        (r for r in records if r.phase == "tune" and r.search == cell.search and r.number < cell.tuning_trials),
-        key=lambda r: (r.number, r.trial_id),
+def _tuned(cell: CellInfo, index: RecordIndex) -> tuple[Followed, Choice | None]:
+    if not cell.tuning_trials:
+        return Followed(""), None
+    followed = follow(cell, index)
+    return followed, choose(cell, followed.records, index)
+
+
+def _cell_records(
+    manifest: StudyManifest, cell: CellInfo, index: RecordIndex, tuning: Followed, choice: Choice | None
+) -> CellRecords:
+    evaluation: tuple[TrialRecord, ...] = ()
+    if choice is not None or not (cell.tuning_trials or cell.inherits):
+        suggested: Mapping[str, Any] = {}
+        if choice is not None:
+            suggested = taken_over(cell, choice.best) if cell.inherits else choice.best.suggested
+        found = (index.evaluation(cell.cell, suggested, seed) for seed in manifest.evaluation_seeds)
+        evaluation = tuple(r for r in found if r is not None)
+    confirmed = choice.confirmed.values() if choice is not None and not cell.inherits else ()
+    return CellRecords(
+        cell=cell,
+        tuning=tuple(tuning.records),
+        spent=tuning.spent,
+        confirmation=tuple(r for trials in confirmed for r in trials),
+        choice=choice,
+        evaluation=evaluation,
     )
-    best = best_tuning_record(tuning)
-    by_seed: dict[int, TrialRecord] = {}
-    for record in records:
-        if record.phase != "evaluate":
-            continue
-        if cell.tuning_trials and (best is None or dict(record.suggested) != dict(best.suggested)):
-            continue
-        known = by_seed.get(record.seed)
-        if known is None or _freshness(record) > _freshness(known):
-            by_seed[record.seed] = record
-    evaluation = tuple(by_seed[s] for s in manifest.evaluation_seeds if s in by_seed)
-    return CellRecords(cell=cell, tuning=tuple(tuning), best=best, evaluation=evaluation)
-
-
-def _freshness(record: TrialRecord) -> tuple[bool, Any, str]:
-    """Which of several trials of one seed counts: one that completed, then the newest (the training source changed)."""
-    return (record.status == "completed", record.started_at, record.trial_id)
 
 
 def _condition_table(
@@ -266,19 +298,22 @@ def _condition_table(
     comparisons = sum(arm.name != manifest.reference for arm, _ in arms)
     p_holm = dict(zip(compared, holm([d.p for d in differences.values() if d], comparisons), strict=True))
     tuning = {arm.name: _tuning_counts(cell) for arm, cell in arms}
-    largest_share = max((t.share for t in tuning.values()), default=0.0)
+    least_missing = min((t.missing for t in tuning.values()), default=0.0)
 
     def row(arm: ArmInfo, cell: CellRecords) -> Row:
         name, difference = arm.name, differences[arm.name]
         counts = tuning[name]
         planned = len(manifest.evaluation_seeds)
         pairs = difference.n if difference else planned
+        spent = [*cell.tuning, *cell.confirmation, *cell.evaluation]
         marks: dict[Mark, bool] = {
             "incomplete": len(errors[name]) < planned or (counts.planned > 0 and cell.best is None),
-            "unequal budget": counts.share < largest_share,
+            "unequal budget": counts.missing >= least_missing + 1,
             "underpowered": name != manifest.reference and smallest_sign_flip_p(pairs) * comparisons > ALPHA,
+            "mixed code": any(origin_of(r) != cell.cell.origin for r in spent),
+            "asynchronous search": counts.planned > 0 and not cell.cell.generation,
+            "constraint not met": cell.best is not None and not _constraints_met(cell),
         }
-        spent = [*cell.tuning, *cell.evaluation]
         return Row(
             arm=name,
             title=arm.title,
@@ -311,19 +346,30 @@ def _condition_table(
 
 def _tuning_counts(cell: CellRecords) -> TuningCounts:
     ended = [r.status for r in cell.tuning]
+    useful = [r for r in cell.tuning if r.status != "failed"]
+    steps, planned, full = sum(r.steps for r in useful), cell.cell.tuning_trials, cell.cell.trial_steps
+    done = steps / full if cell.cell.unit == "steps" and full else len(useful)
     return TuningCounts(
-        planned=cell.cell.tuning_trials,
+        planned=planned,
         completed=ended.count("completed"),
         pruned=ended.count("pruned"),
         failed=ended.count("failed"),
+        steps=steps,
+        missing=max(planned - done, 0.0),
     )
 
 
+def _constraints_met(cell: CellRecords) -> bool:
+    limits = [parse_constraint(text) for text in cell.cell.constraints]
+    return cell.best is None or all(v <= 0 for v in violations(limits, cell.best.metrics))
+
+
 def _best_config(cell: CellRecords) -> BestConfig | None:
-    if cell.best is None:
+    if cell.choice is None:
         return None
-    best = cell.best
-    return BestConfig(number=best.number, val_error=float(best.metrics["val_error"]), suggested=dict(best.suggested))
+    best = cell.choice.best
+    suggested = taken_over(cell.cell, best) if cell.cell.inherits else dict(best.suggested)
+    return BestConfig(number=best.number, val_error=cell.choice.val_error, suggested=suggested)
 
 
 def _error_interval(percent: Sequence[float]) -> MeanInterval:

@@ -1,0 +1,124 @@
+"""Asynchronous search of a cell: a suggestion whenever an actor is free, ASHA at every report. Depends on timing, and says so."""
+
+from __future__ import annotations
+
+from orchestrator.cell import Cell
+from orchestrator.search import CellSearch
+from orchestrator.slots import Slot
+from orchestrator.stopping import EarlierCurves
+from results.records import Curve, TrialRecord
+from results.selection import RecordIndex, charge, config_key, next_wave
+
+MOST_REPEATS = 100
+"""Suggestions in a row that were all tried before, after which the space counts as searched."""
+
+
+class AsynchronousTuning:
+    """For one big search on many actors, where waiting for a generation would leave them idle.
+
+    A suggestion uses everything that is recorded when it is made; `early_stopping.rule: asha` compares a trial with every
+    other one of its cell that has come as far. Its records carry the search's own identity, so that tables can say
+    that this cell's result depends on timing.
+
+    Args:
+        cell: The cell.
+        index: The records that count.
+    """
+
+    def __init__(self, cell: Cell, index: RecordIndex) -> None:
+        self._cell = cell
+        self._index = index
+        self._done = index.asynchronous(cell.search_id)
+        self._spent = sum(charge(cell.info, r) for r in self._done)
+        self._numbers = {r.number for r in self._done}
+        self._suggested = {config_key(r.suggested) for r in self._done}
+        self._running: dict[int, Slot] = {}
+        self._next: Slot | None = None
+        self._exhausted = False
+        self._search: CellSearch | None = None
+        rule = cell.search.early_stopping
+        self._rule, self._keep = rule.rule, rule.keep if rule.rule == "asha" else 0.5
+        self._earlier = EarlierCurves(cell.condition.training.report_steps(), after=rule.after)
+        self._judged: dict[int, int] = {}
+        for record in self._done:
+            self._earlier.add(record.curves.get("val_error", ()))
+
+    @property
+    def ready(self) -> bool:
+        """Whether the budget covers another full trial beside those that run, and the space has one that is new."""
+        if self._next is None and self._room() > 0:
+            self._next = self._suggest()
+        return self._next is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget is used up and nothing runs."""
+        return not self._running and not self.ready
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """Everything recorded so far, by number."""
+        return sorted(self._done, key=lambda r: r.number)
+
+    @property
+    def progress(self) -> int:
+        """Trials recorded or running."""
+        return len(self._done) + len(self._running)
+
+    @property
+    def outlook(self) -> int:
+        """Trials that are still to be recorded, if none is stopped early from now on."""
+        return self._room() + len(self._running)
+
+    def take(self) -> Slot:
+        """Hand out the next suggestion."""
+        if not self.ready or self._next is None:
+            raise LookupError(f"{self._cell.name}: nothing to hand out")
+        slot, self._next = self._next, None
+        self._running[slot.number] = slot
+        return slot
+
+    def _suggest(self) -> Slot | None:
+        """A suggestion from all that is known now; equal ones are passed over, and the search ends when nothing else comes."""
+        if self._search is None:
+            self._search = CellSearch(self._cell)
+        cell = self._cell
+        for _ in range(MOST_REPEATS):
+            number = next(n for n in range(len(self._numbers) + 1) if n not in self._numbers)
+            self._numbers.add(number)
+            suggested = self._search.suggest(self._done, number)
+            key = config_key(suggested)
+            if key in self._suggested:
+                continue
+            self._suggested.add(key)
+            spec = cell.trial(suggested, cell.tuning_seed, "tune", search=cell.search_id)
+            attempt = self._index.attempt(spec.trial_id)
+            return Slot(cell=cell, phase="tune", number=number, spec=spec, suggested=suggested, attempt=attempt)
+        self._exhausted = True
+        return None
+
+    def finish(self, record: TrialRecord) -> list[TrialRecord]:
+        """Take a record in."""
+        self._running.pop(record.number, None)
+        self._done.append(record)
+        self._spent += charge(self._cell.info, record)
+        return []
+
+    def judge(self, slot: Slot, curve: Curve) -> int | None:
+        """The first new report at which the trial is not good enough among all that have come as far."""
+        if self._rule == "none":
+            return None
+        seen = self._judged.get(slot.number, 0)
+        self._judged[slot.number] = len(curve)
+        for step, value in curve[seen:]:
+            self._earlier.add([(step, value)])
+            if self._earlier.above(step, value, self._keep):
+                return step
+        return None
+
+    def _room(self) -> int:
+        if self._exhausted:
+            return 0
+        running = len(self._running)
+        spent = self._spent + running * self._cell.info.trial_steps
+        return next_wave(self._cell.info, len(self._done) + running, spent)

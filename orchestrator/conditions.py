@@ -1,0 +1,81 @@
+"""The conditions of a study: its `data` and `training`, and what `conditions` puts in place of their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+from results.manifest import ConditionInfo
+from trainables.data import DATASETS
+from trainables.specs import DataSpec, TrainingSpec
+
+SECTIONS: dict[str, type[DataSpec] | type[TrainingSpec]] = {"data": DataSpec, "training": TrainingSpec}
+IN_NAME = ("dataset", "labels_per_class", "contamination")
+"""Data fields that every condition's name has."""
+
+Changes = Mapping[str, Any]
+"""Values by field: `data.contamination`, `training.steps`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """One column: what data and how trained."""
+
+    data: DataSpec
+    training: TrainingSpec
+    changes: tuple[tuple[str, str], ...] = ()
+    """What differs from the study's own `data` and `training`, beyond what every name has; as (field, text)."""
+    title: str | None = None
+
+    @cached_property
+    def info(self) -> ConditionInfo:
+        """Name, title and fields as the report shows them."""
+        data = self.data
+        percent = f"{100 * data.contamination:g}"
+        name = f"{data.dataset}-{data.labels_per_class}l-{percent.replace('.', '_')}s"
+        title = f"{DATASETS[data.dataset].title}, {data.labels_per_class} labels per class, {percent} % synthetic"
+        for place, text in self.changes:
+            name += f"-{place.split('.')[-1]}={_slug(text)}"
+            title += f", {place.split('.')[-1].replace('_', ' ')} {text}"
+        return ConditionInfo(name=name, title=self.title or title, fields={**data.values(), **self.training.values()})
+
+
+def changes_of(conditions: Mapping[str, tuple[Any, ...]] | tuple[Mapping[str, Any], ...]) -> Iterator[Changes]:
+    """What each condition changes: every combination of a grid's values (the last field fastest), or the entries of a list."""
+    if isinstance(conditions, Mapping):
+        for combination in product(*conditions.values()):
+            yield dict(zip(conditions, combination, strict=True))
+    else:
+        yield from conditions
+
+
+def make_condition(data: DataSpec, training: TrainingSpec, changes: Changes) -> Condition:
+    """The study's sections with some values replaced. Raises pydantic's ValidationError for a value out of range."""
+    merged = {"data": dict(data), "training": dict(training)}
+    for place, value in changes.items():
+        section, _, name = place.partition(".")
+        if section in merged:
+            merged[section][name] = value
+    made = Condition(data=DataSpec(**merged["data"]), training=TrainingSpec(**merged["training"]))
+    base = {"data": data, "training": training}
+    new = {"data": made.data, "training": made.training}
+    differing = []
+    for section, spec in base.items():
+        for name in type(spec).model_fields:
+            value = getattr(new[section], name)
+            if value != getattr(spec, name) and not (section == "data" and name in IN_NAME):
+                differing.append((f"{section}.{name}", _text(value)))
+    return Condition(data=made.data, training=made.training, changes=tuple(differing), title=changes.get("title"))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return "+".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _slug(text: str) -> str:
+    return text.replace(".", "_").replace("/", "_")

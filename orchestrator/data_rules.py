@@ -1,0 +1,148 @@
+"""What a study's data and conditions must fulfil: datasets and generators that exist, sizes that fit, conditions that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+import trainables.data
+from orchestrator.conditions import SECTIONS, changes_of, make_condition
+from orchestrator.errors import did_you_mean, quoted
+from orchestrator.rules import repeated, rule, unknown
+from orchestrator.study_problems import Finding, findings
+from orchestrator.yaml_source import KeyPath, describe
+
+if TYPE_CHECKING:
+    from orchestrator.study import StudySpec
+
+MOST_CONDITIONS = 10_000
+
+
+@rule("data.dataset")
+def _dataset_exists(study: StudySpec) -> Iterator[Finding]:
+    name, known = study.data.dataset, trainables.data.DATASETS
+    if name not in known:
+        yield Finding(("data", "dataset"), f"no dataset {quoted(name)}{did_you_mean(name, known)}")
+
+
+@rule("data.dataset", data=True)
+def _dataset_is_here(study: StudySpec) -> Iterator[Finding]:
+    dataset = trainables.data.DATASETS.get(study.data.dataset)
+    problem = dataset.missing() if dataset else None
+    if problem:
+        yield Finding(("data", "dataset"), problem)
+
+
+@rule("data.generators")
+def _generators_exist(study: StudySpec) -> Iterator[Finding]:
+    yield from unknown(study.data.generators, trainables.data.GENERATORS, ("data", "generators"), "generator")
+    yield from repeated(study.data.generators, ("data", "generators"))
+
+
+@rule("data.generators", "data.contamination", "conditions")
+def _contamination_needs_generators(study: StudySpec) -> Iterator[Finding]:
+    if study.data.contamination > 0 and not study.data.generators and not study.conditions:
+        message = f"contamination is {study.data.contamination}, but there is no generator; name one, or set it to 0"
+        yield Finding(("data", "generators"), message)
+
+
+@rule("data", "conditions")
+def _dataset_is_large_enough(study: StudySpec) -> Iterator[Finding]:
+    if study.conditions or study.data.dataset not in trainables.data.DATASETS:
+        return
+    problem = trainables.data.check_sizes(study.data)
+    if problem:
+        yield Finding(("data", "labels_per_class"), problem, ("data",))
+
+
+@rule("data", "training", "conditions.*", data=True)
+def _conditions_datasets_are_here(study: StudySpec) -> Iterator[Finding]:
+    seen = {study.data.dataset}
+    for at, changes in _entries(study):
+        name = changes.get("data.dataset", study.data.dataset)
+        if isinstance(name, str) and name not in seen and name in trainables.data.DATASETS:
+            seen.add(name)
+            problem = trainables.data.DATASETS[name].missing()
+            if problem:
+                yield Finding(at, problem, ("conditions",))
+
+
+@rule("data", "training", "conditions.*")
+def _conditions_fit(study: StudySpec) -> Iterator[Finding]:
+    if isinstance(study.conditions, dict):
+        total = 1
+        for values in study.conditions.values():
+            total *= len(values)
+        if total > MOST_CONDITIONS:
+            yield Finding(("conditions",), f"the grid has {total:,} conditions; at most {MOST_CONDITIONS:,}")
+            return
+    wrong = list(_unknown_fields(study))
+    yield from wrong
+    if wrong:
+        return
+    names: dict[str, int] = {}
+    reported: set[tuple[KeyPath, str]] = set()
+    for number, (at, changes) in enumerate(_entries(study), start=1):
+        for finding in _condition_problems(study, at, changes):
+            if (finding.at, finding.message) not in reported:
+                reported.add((finding.at, finding.message))
+                yield finding
+        if reported:
+            continue
+        name = make_condition(study.data, study.training, changes).info.name
+        if name in names:
+            message = f"condition {number} is the same as condition {names[name]} ({name}); keep one"
+            yield Finding(at, message, ("conditions",))
+        names.setdefault(name, number)
+
+
+def _unknown_fields(study: StudySpec) -> Iterator[Finding]:
+    known = [f"{section}.{name}" for section, spec in SECTIONS.items() for name in spec.model_fields]
+    entries = [study.conditions] if isinstance(study.conditions, dict) else study.conditions
+    for i, entry in enumerate(entries):
+        at: KeyPath = ("conditions",) if isinstance(study.conditions, dict) else ("conditions", i)
+        for field in entry:
+            if field == "title" and not isinstance(study.conditions, dict):
+                if not isinstance(entry[field], str) or not entry[field]:
+                    yield Finding((*at, field), f"expected text, got {describe(entry[field])}", ("conditions",))
+            elif field not in known:
+                yield Finding((*at, field), f"no field {quoted(field)}{did_you_mean(field, known)}", ("conditions",))
+
+
+def _entries(study: StudySpec) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+    """Each condition's changes with the place where they are written."""
+    for i, changes in enumerate(changes_of(study.conditions)):
+        yield (("conditions",) if isinstance(study.conditions, dict) else ("conditions", i)), dict(changes)
+
+
+def _condition_problems(study: StudySpec, at: KeyPath, changes: dict[str, Any]) -> Iterator[Finding]:
+    """What is wrong with one condition, at the field that is wrong."""
+    for field, value in changes.items():
+        section, _, name = field.partition(".")
+        if section not in SECTIONS:
+            continue
+        try:
+            make_condition(study.data, study.training, {field: value})
+        except ValidationError as error:
+            for finding in findings(error, SECTIONS[section]):
+                yield Finding((*at, field), f"{name}: {finding.message}", ("conditions",))
+            return
+    data = make_condition(study.data, study.training, changes).data
+    known = trainables.data.DATASETS
+    place = (*at, next((f for f in changes if f.startswith("data.")), "")) if changes else at
+    if data.dataset not in known:
+        yield Finding(place, f"no dataset {quoted(data.dataset)}{did_you_mean(data.dataset, known)}", ("conditions",))
+        return
+    for generator in data.generators:
+        if generator not in trainables.data.GENERATORS:
+            near = did_you_mean(generator, trainables.data.GENERATORS)
+            yield Finding(place, f"no generator {quoted(generator)}{near}", ("conditions",))
+            return
+    if data.contamination > 0 and not data.generators:
+        message = f"contamination is {data.contamination}, but there is no generator; name one, or set it to 0"
+        yield Finding(place, message, ("conditions",))
+    problem = trainables.data.check_sizes(data)
+    if problem:
+        yield Finding(place, problem, ("conditions",))

@@ -1,0 +1,159 @@
+"""What a study's ablation must fulfil: components and values that exist, and designs that have something to work on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from orchestrator.arms import parts_of
+from orchestrator.errors import did_you_mean, quoted
+from orchestrator.fractions import MOST_FACTORS
+from orchestrator.rules import repeated, rule
+from orchestrator.study_problems import Finding, findings
+from orchestrator.yaml_source import KeyPath
+from trainables.algorithms import ALGORITHMS
+
+if TYPE_CHECKING:
+    from orchestrator.study import StudySpec
+
+MOST_ARMS = 4096
+NEEDS_COMPONENTS = frozenset({"leave-one-out", "add-one-in", "pairs"})
+TAKES_ALTERNATIVES = frozenset({"one-at-a-time", "factorial"})
+_REMEDY = "; write `ablation: {design: none}` for a study without ablation"
+
+
+@rule("method", "components", "ablation")
+def _designs_have_something_to_work_on(study: StudySpec) -> Iterator[Finding]:
+    designs = set(study.ablation.design)
+    if study.method not in ALGORITHMS or designs == {"none"}:
+        return
+    names = [c.name for c in ALGORITHMS[study.method].components]
+    at: KeyPath = ("ablation", "components")
+    asked = study.ablation.components
+    if asked != "all":
+        for i, name in enumerate(asked):
+            if name not in names:
+                message = f"no component {quoted(name)} in {study.method}{did_you_mean(name, names)}"
+                yield Finding((*at, i), message, at)
+            elif name in study.off:
+                yield Finding(
+                    (*at, i), f"component '{name}' is off in the full method; it cannot be left out again", at
+                )
+        yield from repeated(asked, at)
+        if any(n not in names for n in asked):
+            return
+    if "custom" in designs and not study.ablation.arms:
+        yield Finding(("ablation", "design"), "design custom needs arms written out under `ablation.arms`")
+    if not designs & (NEEDS_COMPONENTS | TAKES_ALTERNATIVES):
+        return
+    parts = parts_of(study)
+    alone = bool(designs & NEEDS_COMPONENTS) or not parts.alternatives
+    if not names and alone:
+        yield Finding(("method",), f"'{study.method}' has no components to leave out{_REMEDY}")
+    elif asked != "all" and not asked and alone:
+        yield Finding(at, f"names no component to leave out{_REMEDY}")
+    elif not parts.about and alone:
+        yield Finding(("ablation",), f"every component is off, there is none to leave out{_REMEDY}")
+    elif "pairs" in designs and len(parts.about) < 2:
+        yield Finding(("ablation", "design"), "pairs needs two components or more that are on")
+
+
+@rule("method", "components", "ablation")
+def _crossings_stay_small(study: StudySpec) -> Iterator[Finding]:
+    if study.method not in ALGORITHMS or not _components_known(study):
+        return
+    parts = parts_of(study)
+    factors = len(parts.about) + len(parts.alternatives)
+    if study.ablation.resolution != "full" and "factorial" not in study.ablation.design:
+        yield Finding(
+            ("ablation", "resolution"), "is of a factorial design; remove it, or add factorial to the designs"
+        )
+    if "factorial" not in study.ablation.design:
+        return
+    if study.ablation.resolution != "full":
+        several = [n for n, v in parts.alternatives.items() if len(v) > 1]
+        if several:
+            message = (
+                f"a fraction takes one alternative of each hyperparameter, '{several[0]}' has more; or resolution: full"
+            )
+            yield Finding(("ablation", "alternatives", several[0]), message, ("ablation", "alternatives"))
+        if factors > MOST_FACTORS:
+            yield Finding(
+                ("ablation", "resolution"), f"a fraction has at most {MOST_FACTORS} factors, these are {factors}"
+            )
+        return
+    runs = 2 ** len(parts.about)
+    for values in parts.alternatives.values():
+        runs *= len(values) + 1
+    if runs > MOST_ARMS:
+        message = f"the full crossing has {runs:,} combinations, at most {MOST_ARMS:,}; name fewer components, or a resolution"
+        yield Finding(("ablation", "design"), message)
+
+
+@rule("method", "ablation.alternatives.*", "ablation.design", "hyperparameters")
+def _alternatives_are_values(study: StudySpec) -> Iterator[Finding]:
+    given, at = study.ablation.alternatives, ("ablation", "alternatives")
+    if study.method not in ALGORITHMS or not given:
+        return
+    if not TAKES_ALTERNATIVES & set(study.ablation.design):
+        yield Finding(at, "are for the designs one-at-a-time and factorial; name one of them, or remove them")
+    for name, values in given.items():
+        if not values:
+            yield Finding((*at, name), "names no value; write a list of one or more", at)
+        for i, value in enumerate(values):
+            yield from _bad_value(study, name, value, (*at, name, i), at)
+        distinct = {repr(v) for v in values}
+        if len(distinct) < len(values):
+            yield Finding((*at, name), "names a value twice; keep one", at)
+
+
+@rule("method", "components", "ablation.arms.*", "hyperparameters")
+def _written_arms_are_arms(study: StudySpec) -> Iterator[Finding]:
+    if study.method not in ALGORITHMS:
+        return
+    names = [c.name for c in ALGORITHMS[study.method].components]
+    taken = {a.name for a in ALGORITHMS.values()}
+    for name, arm in study.ablation.arms.items():
+        at: KeyPath = ("ablation", "arms", name)
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._+=-]{0,63}", name) or ".." in name:
+            message = "names an arm: a letter or digit, then up to 63 of a-z 0-9 . _ + = -"
+            yield Finding(at, f"{message}; got {quoted(name)}", ("ablation", "arms"))
+        elif name in taken:
+            yield Finding(at, f"'{name}' is the name of an algorithm; choose another", ("ablation", "arms"))
+        if not arm.off and not arm.set:
+            yield Finding(at, "changes nothing; give it `off` or `set`", ("ablation", "arms"))
+        for i, component in enumerate(arm.off):
+            if component not in names:
+                near = did_you_mean(component, names)
+                yield Finding((*at, "off", i), f"no component {quoted(component)} in {study.method}{near}", at)
+        for field, value in arm.set.items():
+            yield from _bad_value(study, field, value, (*at, "set", field), at)
+
+
+def _bad_value(study: StudySpec, name: str, value: Any, at: KeyPath, shown: KeyPath) -> Iterator[Finding]:
+    """What is wrong with a value of one of the method's hyperparameters."""
+    config = ALGORITHMS[study.method].Config
+    if name not in config.model_fields:
+        near = did_you_mean(name, config.model_fields)
+        yield Finding(at, f"{study.method} has no hyperparameter {quoted(name)}{near}", shown)
+        return
+    yield from value_findings(study.method, {name: value}, at, shown)
+
+
+def value_findings(algorithm: str, values: Mapping[str, Any], at: KeyPath, shown: KeyPath) -> Iterator[Finding]:
+    """Findings of the algorithm's configuration class, all placed at `at`."""
+    config = ALGORITHMS[algorithm].Config
+    try:
+        config.model_validate(dict(values))
+    except ValidationError as error:
+        for finding in findings(error, config):
+            yield Finding(at, f"{finding.at[0] if finding.at else ''}: {finding.message}", shown)
+
+
+def _components_known(study: StudySpec) -> bool:
+    asked = study.ablation.components
+    names = {c.name for c in ALGORITHMS[study.method].components}
+    return (asked == "all" or set(asked) <= names) and set(study.components) <= names

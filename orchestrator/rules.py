@@ -1,0 +1,73 @@
+"""The list of rules that a study must fulfil beyond the types and ranges of its values.
+
+Each rule says which parts of the study it reads. Where one of them is already known to be wrong the rule keeps silent,
+so that every problem of a file is reported once, and all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import did_you_mean, quoted
+from orchestrator.study_problems import Finding
+from orchestrator.yaml_source import KeyPath
+
+if TYPE_CHECKING:
+    from orchestrator.study import StudySpec
+
+Rule = Callable[["StudySpec"], Iterator[Finding]]
+
+_RULES: list[tuple[tuple[KeyPath, ...], bool, Rule]] = []
+
+
+def rule(*reads: str, data: bool = False) -> Callable[[Rule], Rule]:
+    """Register a rule that reads these parts (`evaluate.seeds`); with `data` it asks what is on this machine's disk.
+
+    `components.*` reads each entry by itself: one that is wrong does not silence the rule.
+    """
+
+    def register(check: Rule) -> Rule:
+        _RULES.append((tuple(tuple(part.split(".")) for part in reads), data, check))
+        return check
+
+    return register
+
+
+def broken_rules(study: StudySpec, bad: Collection[KeyPath] = (), *, need_data: bool = False) -> list[Finding]:
+    """Everything that is wrong with a study whose values are of the right type and in range.
+
+    Args:
+        study: May hold stand-ins at the paths in `bad`.
+        bad: Paths already reported.
+        need_data: Also ask whether the dataset is on this machine.
+    """
+    found: list[Finding] = []
+    for reads, data, check in _RULES:
+        if (need_data or not data) and not any(_touches(path, b) for path in reads for b in bad):
+            found += check(study)
+    return found
+
+
+def unknown(names: Iterable[str], known: Collection[str], at: KeyPath, word: str) -> Iterator[Finding]:
+    """A finding for each name that is not known."""
+    for i, name in enumerate(names):
+        if name not in known:
+            yield Finding((*at, i), f"no {word} {quoted(name)}{did_you_mean(name, known)}", at)
+
+
+def repeated(names: Iterable[str], at: KeyPath) -> Iterator[Finding]:
+    """A finding for each name that comes again."""
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        if name in seen:
+            yield Finding((*at, i), f"{quoted(name)} is named twice; keep one", at)
+        seen.add(name)
+
+
+def _touches(read: KeyPath, bad: KeyPath) -> bool:
+    if read[-1] == "*":
+        read = read[:-1]
+        return bad == read[: len(bad)]
+    n = min(len(read), len(bad))
+    return read[:n] == bad[:n]

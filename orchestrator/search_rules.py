@@ -1,0 +1,181 @@
+"""What a study's search must fulfil: spaces, ranges and samplers that exist and fit together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import search_spaces
+from orchestrator.design_rules import value_findings
+from orchestrator.errors import did_you_mean, quoted
+from orchestrator.rules import repeated, rule, unknown
+from orchestrator.sections import OBJECTIVES
+from orchestrator.study_problems import Finding
+from orchestrator.yaml_source import KeyPath, describe
+from results.constraints import parse_constraint
+from search_spaces import Choice, parse_range
+from trainables.algorithms import ALGORITHMS
+
+if TYPE_CHECKING:
+    from orchestrator.study import StudySpec
+
+MOST_GRID_POINTS = 100_000
+ONE_OBJECTIVE = frozenset({"cma-es"})
+
+
+@rule("search.spaces")
+def _spaces_exist(study: StudySpec) -> Iterator[Finding]:
+    yield from unknown(study.search.spaces, search_spaces.GROUPS, ("search", "spaces"), "search space")
+    yield from repeated(study.search.spaces, ("search", "spaces"))
+
+
+@rule("search.spaces", "search.trials", "search.ranges")
+def _search_has_a_space(study: StudySpec) -> Iterator[Finding]:
+    if study.search.trials and not study.search.spaces and not study.search.ranges:
+        known = ", ".join(search_spaces.GROUPS)
+        message = (
+            f"{study.search.trials} trials have nothing to search; name a space ({known}), or set search.trials to 0"
+        )
+        yield Finding(("search", "spaces"), message)
+
+
+@rule("search.ranges.*", "method", "baselines")
+def _ranges_are_ranges(study: StudySpec) -> Iterator[Finding]:
+    for name, value in study.search.ranges.items():
+        at: KeyPath = ("search", "ranges", name)
+        users = _users(study, name)
+        if not users:
+            yield from _nobody_has(study, name, at, ("search", "ranges"))
+            continue
+        try:
+            found = parse_range(value)
+        except ValueError as problem:
+            yield Finding(at, str(problem), at)
+            continue
+        ends = found.values if isinstance(found, Choice) else (found.low, found.high)
+        for end in ends:
+            for algorithm in users:
+                wrong = list(value_findings(algorithm, {name: end}, at, ("search", "ranges")))
+                yield from wrong[:1]
+                if wrong:
+                    break
+
+
+@rule("search.grid.*", "search.sampler", "search.spaces", "search.ranges", "method", "baselines", "hyperparameters")
+def _grid_covers_the_space(study: StudySpec) -> Iterator[Finding]:
+    grid, at = study.search.grid, ("search", "grid")
+    if study.search.sampler != "grid":
+        if grid:
+            yield Finding(at, "is for sampler: grid; name that sampler, or remove the grid")
+        return
+    if study.method not in ALGORITHMS or not all(b in ALGORITHMS for b in study.baselines):
+        return
+    if set(study.search.spaces) - set(search_spaces.GROUPS) or not study.search.trials:
+        return
+    for name, values in grid.items():
+        users = _users(study, name)
+        if not users:
+            yield from _nobody_has(study, name, (*at, name), at)
+        for i, value in enumerate(values):
+            for algorithm in users[:1]:
+                yield from value_findings(algorithm, {name: value}, (*at, name, i), at)
+        if not values or len({repr(v) for v in values}) < len(values):
+            yield Finding((*at, name), "expected a list of different values", at)
+    wanted = {n for a in (study.method, *study.baselines) for n in study.searched(a)}
+    missing = sorted(wanted - set(grid))
+    if missing:
+        yield Finding(
+            at, f"has no values of {', '.join(missing)}, which the study searches; add them, or name fewer spaces"
+        )
+    points = 1
+    for values in grid.values():
+        points *= max(len(values), 1)
+    if points > MOST_GRID_POINTS:
+        yield Finding(at, f"has {points:,} points; at most {MOST_GRID_POINTS:,}")
+
+
+@rule("search.objectives", "search.sampler", "search.early_stopping", "search.confirm")
+def _objectives_fit(study: StudySpec) -> Iterator[Finding]:
+    search, at = study.search, ("search", "objectives")
+    yield from unknown(search.objectives, OBJECTIVES, at, "objective")
+    yield from repeated(search.objectives, at)
+    if not search.objectives or search.objectives[0] != "val_error":
+        yield Finding(at, "starts with val_error, by which a configuration is chosen; others follow it")
+    if len(search.objectives) < 2:
+        return
+    if search.sampler in ONE_OBJECTIVE:
+        yield Finding(
+            ("search", "sampler"), f"{search.sampler} takes one objective; use tpe, gp or nsga-ii for several"
+        )
+    if search.early_stopping.rule != "none":
+        message = (
+            "with several objectives no trial is stopped for its error alone; write `early_stopping: {rule: none}`"
+        )
+        yield Finding(("search", "early_stopping", "rule"), message, ("search", "early_stopping"))
+
+
+@rule("search.constraints")
+def _constraints_are_bounds(study: StudySpec) -> Iterator[Finding]:
+    at: KeyPath = ("search", "constraints")
+    for i, text in enumerate(study.search.constraints):
+        try:
+            parse_constraint(text)
+        except ValueError as problem:
+            yield Finding((*at, i), str(problem), at)
+    metrics = [text.split("<=")[0].split(">=")[0].strip() for text in study.search.constraints]
+    if len(set(metrics)) < len(metrics):
+        yield Finding(at, "one bound for each metric; a metric is named twice")
+
+
+@rule("search.start", "method", "baselines")
+def _starts_are_configurations(study: StudySpec) -> Iterator[Finding]:
+    for i, start in enumerate(study.search.start):
+        at: KeyPath = ("search", "start", i)
+        for name, value in start.items():
+            users = _users(study, name)
+            if not users:
+                yield from _nobody_has(study, name, at, ("search", "start"))
+            for algorithm in users[:1]:
+                yield from value_findings(algorithm, {name: value}, at, ("search", "start"))
+
+
+@rule("search.strategy", "search.early_stopping", "search.sampler", "search.population", "search.objectives")
+def _strategy_fits(study: StudySpec) -> Iterator[Finding]:
+    search, at = study.search, ("search", "strategy")
+    if search.early_stopping.rule == "asha" and search.strategy != "asynchronous":
+        message = "asha decides while trials run; it needs `strategy: asynchronous`, or use quantile"
+        yield Finding(("search", "early_stopping", "rule"), message, ("search", "early_stopping"))
+    if search.strategy == "asynchronous" and search.sampler == "grid":
+        yield Finding(at, "a grid has nothing to wait for; use strategy: generations")
+    if search.strategy == "population" and len(search.objectives) > 1:
+        yield Finding(at, "population based training has one objective, the validation error")
+
+
+@rule("search.warm_start", "study")
+def _warm_start_is_another_study(study: StudySpec) -> Iterator[Finding]:
+    name = study.search.warm_start
+    if name is None:
+        return
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name) or ".." in name:
+        yield Finding(("search", "warm_start"), f"expected the name of a study that has run, got {describe(name)}")
+    elif name == study.study:
+        yield Finding(
+            ("search", "warm_start"), "a study goes on from its own ledger anyway; name another one, or remove it"
+        )
+
+
+def _users(study: StudySpec, name: str) -> list[str]:
+    return [
+        a for a in (study.method, *study.baselines) if a in ALGORITHMS and name in ALGORITHMS[a].Config.model_fields
+    ]
+
+
+def _nobody_has(study: StudySpec, name: str, at: KeyPath, shown: KeyPath) -> Iterator[Finding]:
+    algorithms: list[Any] = [ALGORITHMS[a] for a in (study.method, *study.baselines) if a in ALGORITHMS]
+    if not algorithms:
+        return
+    known = sorted({field for a in algorithms for field in a.Config.model_fields})
+    yield Finding(
+        at, f"no algorithm of this study has a hyperparameter {quoted(name)}{did_you_mean(name, known)}", shown
+    )
