@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import site
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -35,6 +36,15 @@ def changed(path: Path) -> bool:
 def forget(path: Path) -> None:
     """Read `path` anew the next time."""
     _contents.pop(path, None)
+
+
+def digest_of(files: Mapping[str, Path], *, start: str = "") -> str:
+    """12 hex digits over `start` and the names and contents of files, in the order of their names."""
+    digest = hashlib.sha256(start.encode())
+    for name, path in sorted(files.items()):
+        digest.update(name.encode())
+        digest.update(content(path))
+    return digest.hexdigest()[:12]
 
 
 def root_of(module: str, file: Path) -> Path:

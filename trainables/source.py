@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.algorithms import ALGORITHMS
-from trainables.code_files import ALGORITHMS_FOLDER, PACKAGE, PACKAGE_FILES, content, files_behind, root_of
+from trainables.code_files import ALGORITHMS_FOLDER, PACKAGE, PACKAGE_FILES, content, digest_of, files_behind, root_of
 
 
 def source_of(algorithm: str) -> str:
@@ -32,11 +32,7 @@ def source_files(algorithm: str) -> dict[str, str]:
 
 @cache
 def _digest(algorithm: str, kind: Any) -> str:
-    digest = hashlib.sha256(f"{kind.__module__}:{kind.__qualname__}".encode())
-    for name, path in _files(algorithm, kind).items():
-        digest.update(name.encode())
-        digest.update(content(path))
-    return digest.hexdigest()[:12]
+    return digest_of(_files(algorithm, kind), start=f"{kind.__module__}:{kind.__qualname__}")
 
 
 @cache
@@ -54,9 +50,5 @@ def _files(algorithm: str, kind: Any) -> dict[str, Path]:
 
 @cache
 def source_hash() -> str:
-    """12 hex digits over every Python file of this package, in the order of their names."""
-    digest = hashlib.sha256()
-    for path in PACKAGE_FILES:
-        digest.update(path.relative_to(PACKAGE).as_posix().encode())
-        digest.update(content(path))
-    return digest.hexdigest()[:12]
+    """12 hex digits over every Python file of this package."""
+    return digest_of({p.relative_to(PACKAGE).as_posix(): p for p in PACKAGE_FILES})

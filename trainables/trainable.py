@@ -20,7 +20,7 @@ from trainables.data.datasets import DatasetDamaged, DatasetMissing
 from trainables.data.seed_block import SeedBlock, load_seed_block
 from trainables.environment import environment
 from trainables.files import checkpoint_path
-from trainables.source import source_hash, source_of
+from trainables.source import source_of
 from trainables.specs import DataSpec, Phase, TrialSpec
 from trainables.training import CheckpointDamaged, Trainer, TrainingDiverged
 
@@ -131,7 +131,7 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
         spec = TrialSpec.model_validate_json(self.config["spec"])
         if ":" in spec.algorithm:
             resolve(spec.algorithm, *map(Path, self.config.get("modules", ())))
-        if spec.source not in (here := source_of(spec.algorithm), source_hash()):
+        if spec.source != (here := source_of(spec.algorithm)):
             raise SourceChanged(
                 f"the source of {spec.algorithm} is {here} in this process and {spec.source} where the study was planned; "
                 "it was edited during the run, or a node has another version: run the study again"

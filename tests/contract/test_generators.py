@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.trials import data_spec
+from trainables import code_files
 from trainables.data import GENERATORS
+from trainables.data import pools as pools_module
 from trainables.data.datasets import Images
 from trainables.data.generators import Generator
 from trainables.data.pools import PoolSpec, load_pool, pool_path, pool_specs
@@ -154,6 +156,23 @@ def test_a_pools_file_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None
     assert changes.keys() == pool.__dict__.keys()
     paths = {pool_path(tmp_path, a_pool(**{name: value})[0]) for name, value in changes.items()}
     assert len(paths | {pool_path(tmp_path, pool)}) == len(changes) + 1
+
+
+def test_a_pool_is_made_anew_where_its_code_or_versions_changed_and_not_where_an_algorithm_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, _ = a_pool()
+    before = pool_path(tmp_path, pool)
+    for name, anew in {"algorithms/rsmatch.py": False, "training.py": False, "data/generators.py": True}.items():
+        with monkeypatch.context() as patch:
+            path = code_files.PACKAGE / name
+            patch.setitem(code_files._contents, path, code_files.content(path) + b"\n")
+            pools_module._source.cache_clear()
+            assert (pool_path(tmp_path, pool) != before) == anew
+    pools_module._source.cache_clear()
+    assert pool_path(tmp_path, pool) == before
+    monkeypatch.setattr(pools_module, "environment", lambda: "torch 1.0.0")
+    assert pool_path(tmp_path, pool) != before
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

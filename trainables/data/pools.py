@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from trainables.code_files import PACKAGE, digest_of, files_behind
 from trainables.configuration import content_hash
 from trainables.data.datasets import DATASETS, U8, DatasetDamaged, Images
 from trainables.data.generators import GENERATORS, Progress, _silent
 from trainables.data.splits import Split, synthetic_count
+from trainables.environment import environment
 from trainables.files import replacing
 from trainables.seeds import stream_seed
-from trainables.source import source_hash
 from trainables.specs import DataSpec
 
 
@@ -32,7 +34,15 @@ class PoolSpec:
     @property
     def key(self) -> str:
         """Content hash that names the file."""
-        return content_hash({**self.__dict__, "source": source_hash()})
+        return content_hash({**self.__dict__, "source": _source(), "environment": environment()})
+
+
+@cache
+def _source() -> str:
+    """Of the files that decide what a generator makes; an edit of an algorithm makes no pool anew."""
+    generators = PACKAGE / "data" / "generators.py"
+    files = files_behind("trainables.data.generators", generators) | {PACKAGE / "data" / "pools.py"}
+    return digest_of({p.relative_to(PACKAGE).as_posix(): p for p in files})
 
 
 def pool_specs(spec: DataSpec, split: Split, fingerprint: str, seed: int) -> list[PoolSpec]:
