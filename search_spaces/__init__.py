@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from search_spaces.groups import GROUPS, space_of
+from search_spaces.groups import DATA_PREFIX, GROUPS, data_fields, space_of
 from search_spaces.ranges import Choice, FloatRange, IntRange, Range, parse_range
 
-__all__ = ["GROUPS", "Choice", "FloatRange", "IntRange", "Range", "parse_range", "space_of"]
+__all__ = [
+    "DATA_PREFIX",
+    "GROUPS",
+    "Choice",
+    "FloatRange",
+    "IntRange",
+    "Range",
+    "data_fields",
+    "parse_range",
+    "space_of",
+]

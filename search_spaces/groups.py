@@ -5,8 +5,9 @@ leave on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from search_spaces.ranges import FloatRange, IntRange, Range
+from search_spaces.ranges import Choice, FloatRange, IntRange, Range
 from trainables.algorithms import ALGORITHMS, inactive_parameters
 
 GROUPS: dict[str, dict[str, Range]] = {
@@ -29,7 +30,14 @@ GROUPS: dict[str, dict[str, Range]] = {
         "real_prior": FloatRange(0.2, 0.8),
         "memory_decay": FloatRange(0.0, 0.98),
     },
+    "labels": {
+        "data.labels_per_class": IntRange(1, 16, log=True),
+    },
 }
+"""By group and field. The group `labels` is for searches with the objective `labels`: how many labels buy how much error."""
+
+DATA_PREFIX = "data."
+"""A field with this prefix is one of the data condition, not of the algorithm; every arm has it."""
 
 
 def space_of(
@@ -48,10 +56,34 @@ def space_of(
         fixed: Fields that the study sets to a constant.
         own: Ranges of the study's own, in place of the groups' for the same field.
 
-    Raises KeyError for an unknown algorithm or group.
+    A range of whole numbers for a field of real ones becomes one of real numbers. Raises KeyError for an unknown algorithm
+    or group.
     """
     kind = ALGORITHMS[algorithm]
     exists = set(kind.Config.model_fields) - inactive_parameters(kind.components, off) - set(fixed)
     ranges = {field: r for group in groups for field, r in GROUPS[group].items()} | dict(own or {})
-    found = {field: r for field, r in ranges.items() if field in exists}
+    found = {
+        field: _suited(r, kind.Config.model_fields[field].annotation) if field in exists else r
+        for field, r in ranges.items()
+        if field in exists or field.startswith(DATA_PREFIX)
+    }
     return dict(sorted(found.items()))
+
+
+def data_fields(suggested: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Suggested values in two: hyperparameters, and fields of the data condition without their prefix."""
+    data = {name.removeprefix(DATA_PREFIX): v for name, v in suggested.items() if name.startswith(DATA_PREFIX)}
+    return {name: v for name, v in suggested.items() if not name.startswith(DATA_PREFIX)}, data
+
+
+def _suited(found: Range, kind: Any) -> Range:
+    """`found` with real numbers where the field has them: `{low: 0, high: 1}` means more than 0 and 1."""
+    if kind is not float:
+        return found
+    match found:
+        case IntRange(low, high, log):
+            return FloatRange(float(low), float(high), log)
+        case Choice(values):
+            return Choice(tuple(float(v) if type(v) is int else v for v in values))
+        case FloatRange():
+            return found

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import distribution_to_json, json_to_distribution
 
-from search_spaces import Choice, FloatRange, IntRange, Range
+from search_spaces import Choice, FloatRange, IntRange, Range, parse_range
 from search_spaces.distributions import distribution, distributions
 
 
@@ -63,3 +63,49 @@ def test_a_spaces_distributions_keep_its_order() -> None:
 def test_a_range_without_values_is_an_error(kind: Any, arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind(*arguments)
+
+
+@given(ranges())
+def test_a_range_is_read_as_it_is_written(value: Range) -> None:
+    written = {"choices": list(value.values)} if isinstance(value, Choice) else dict(vars(value))
+    assert parse_range(written) == value
+    if not isinstance(value, Choice) and not value.log:
+        assert parse_range({"low": value.low, "high": value.high}) == value
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ({"low": 1, "high": 8}, IntRange(1, 8)),
+        ({"low": 1, "high": 8.0}, FloatRange(1.0, 8.0)),
+        ({"low": 0.1, "high": 1.0, "log": True}, FloatRange(0.1, 1.0, log=True)),
+        ({"choices": [1, "a", 2.5]}, Choice((1, "a", 2.5))),
+    ],
+)
+def test_the_forms_of_a_study_file(written: Any, found: Range) -> None:
+    assert parse_range(written) == found
+    assert type(parse_range(written)) is type(found)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({}, "expected {low, high}"),
+        ({"low": 1}, "expected {low, high}"),
+        ({"low": 1, "high": 2, "step": 1}, "expected {low, high}"),
+        ({"choices": [1, 2], "log": True}, "expected {low, high}"),
+        ({"low": "1", "high": 2}, "low: expected a number"),
+        ({"low": 1, "high": None}, "high: expected a number"),
+        ({"low": False, "high": True}, "low: expected a number"),
+        ({"low": 1, "high": 2, "log": 1}, "log: expected on or off"),
+        ({"low": 2, "high": 1}, "low: 2 is not below high 1"),
+        ({"low": 0, "high": 1, "log": True}, "has no logarithm"),
+        ({"low": 0.0, "high": float("inf")}, "is not finite"),
+        ({"choices": 3}, "choices: expected a list"),
+        ({"choices": [[1], [2]]}, "choices: expected a list"),
+        ({"choices": [1]}, "leaves nothing to choose"),
+    ],
+)
+def test_a_range_that_is_none_says_why(written: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_range(written)
