@@ -181,7 +181,7 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
     from orchestrator.driver import StudyDriver
     from orchestrator.folders import StudyFolders
     from orchestrator.mirror_process import MirrorProcess
-    from orchestrator.plan import make_plan
+    from orchestrator.study_plan import make_plan
     from orchestrator.provenance import code_provenance
     from orchestrator.runner import manifest
     from orchestrator.state import StudyState

@@ -1,1 +1,21 @@
-"""Study files, plans, the Ray driver, the MLflow mirror and the `ablate` command."""
+"""Studies on a Ray cluster: `load_study`, `plan` and `run`, which do in a notebook what the `ablate` command does.
+
+Importing this package costs nothing; each name loads what it needs when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.api import StudyPlan, StudyResult, load_study, open_study, plan, run
+
+__all__ = ["StudyPlan", "StudyResult", "load_study", "open_study", "plan", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'orchestrator' has no attribute {name!r}")
+    from orchestrator import api
+
+    return getattr(api, name)

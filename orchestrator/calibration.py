@@ -20,10 +20,11 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from orchestrator.cell import Cell
 from orchestrator.cost import gpus_of_trials, pools_to_make, trials_at_once
 from orchestrator.errors import AblateError
 from orchestrator.folders import StudyFolders
-from orchestrator.plan import Cell, Plan
+from orchestrator.study_plan import Plan
 from orchestrator.timings import Calibration
 from trainables.files import write_atomically
 from trainables.source import source_hash

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.errors import AblateError
-from orchestrator.plan import Plan
+from orchestrator.study_plan import Plan
 from results.origins import Origin, origin_of
 from results.records import TrialRecord
 from trainables.files import write_atomically

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.cell import Cell
+from orchestrator.cell_state import CellState
 from orchestrator.folders import StudyFolders
-from orchestrator.plan import Cell, Plan
-from orchestrator.state import CellState
+from orchestrator.study_plan import Plan
 from orchestrator.timings import Sample, TrialTimings
 from results.records import TrialRecord
 from trainables.data import DATASETS
@@ -26,8 +27,11 @@ Array = NDArray[np.float64]
 DRAWS = 400
 INTERVAL = (0.05, 0.95)
 """Quantiles of the hours that `low` and `high` give: nine of ten studies should end between them."""
-START_SECONDS = 8.0
-"""From the command until the first trial, without pools: imports, Ray, the first processes (digits on two cores)."""
+RAY_SECONDS = 8.0
+"""From the command until Ray stands: imports, the study's checks, Ray itself (two cores)."""
+PROCESS_SECONDS = 4.0
+"""Until a process of an actor stands and has imported torch."""
+START_SECONDS = RAY_SECONDS + PROCESS_SECONDS
 END_SECONDS = 4.0
 """From the last trial until the command ends: MLflow catches up, the report is written."""
 CALIBRATION_ERROR = 0.15
@@ -104,13 +108,14 @@ def hours(
         drawn = (sample.seconds(0) + drawn_share * part.steps * sample.mean_step) * unknown + timings.turnaround
         expected_total += part.trials * one
         total += part.trials * drawn
-        rounds = math.ceil(part.trials / part.cell.generation) if part.phase == "tune" else 1
+        together = part.cell.generation or part.trials
+        rounds = math.ceil(part.trials / together) if part.phase == "tune" else 1
         before, drawn_before = chains.get(part.cell.id, (0.0, np.zeros(DRAWS)))
         chains[part.cell.id] = (before + rounds * one, drawn_before + rounds * drawn)
     for length, drawn_length in chains.values():
         expected_chain = max(expected_chain, length)
         chain = np.maximum(chain, drawn_length)
-    drift = np.exp(_drift(timings) * random.standard_normal(DRAWS))
+    drift = np.exp(speed_drift(timings) * random.standard_normal(DRAWS))
     fixed = START_SECONDS + END_SECONDS + pool_seconds / actors if work else 0.0
     trials = sum(w.trials for w in work)
     ends = (1 - 1 / actors) / 2 * expected_total / trials if trials else 0.0  # processes do not end at the same moment
@@ -137,7 +142,7 @@ def _doubt(sample: Sample, timings: TrialTimings, trials: int, arm: Array, rando
     return np.maximum(1 + spread * random.standard_normal(DRAWS), 0.1)
 
 
-def _drift(timings: TrialTimings) -> float:
+def speed_drift(timings: TrialTimings) -> float:
     """How much the machine's speed changed while the records were made: the spread of ten successive spans of trials."""
     records = sorted(timings.records, key=lambda r: r.started_at)
     if len(records) < 20:

@@ -10,10 +10,10 @@ from rich.text import Text
 
 from orchestrator.cluster import build_pools, cluster, gpus_per_trial
 from orchestrator.folders import StudyFolders
-from orchestrator.plan import make_plan
 from orchestrator.quiet import quiet_output
 from orchestrator.runner import missing_blocks, save_sample
 from orchestrator.study import LoadedStudy
+from orchestrator.study_plan import make_plan
 from results.figures import load_pictures
 from results.plots import draw_pictures
 from trainables.data.seed_block import load_seed_block

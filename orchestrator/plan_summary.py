@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.calibration import calibrate, expected_seconds, load_calibration
+from orchestrator.cell_state import CellState
 from orchestrator.cost import Work, disk, gpus_of_trials, hours, pools_to_make, trials_at_once, work_left
 from orchestrator.folders import StudyFolders
-from orchestrator.plan import make_plan
 from orchestrator.prospects import power_sentences, prospect_warnings, prospects
-from orchestrator.state import CellState, StudyState
+from orchestrator.state import StudyState
 from orchestrator.study import LoadedStudy
+from orchestrator.study_plan import make_plan
 from orchestrator.timings import TrialTimings
 from results.ledger import Ledger
 from results.statistics import smallest_sign_flip_p

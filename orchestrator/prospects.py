@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.plan import Plan
+from orchestrator.study_plan import Plan
 from results.power import POWER, detectable_effect, seeds_to_detect
 from results.records import TrialRecord
 from results.statistics import seeds_needed, smallest_sign_flip_p

@@ -19,12 +19,12 @@ from orchestrator.folders import StudyFolders
 from orchestrator.limits import RunLimits
 from orchestrator.lock import study_lock
 from orchestrator.mirror_process import PROGRESS_NAME, MirrorProcess, MirrorStatus, tracking_uri
-from orchestrator.plan import Plan, make_plan
 from orchestrator.provenance import code_provenance, run_provenance
 from orchestrator.quiet import quiet_output
 from orchestrator.signals import interruptible
 from orchestrator.state import StudyState
 from orchestrator.study import LoadedStudy
+from orchestrator.study_plan import Plan, make_plan
 from orchestrator.view import StudyView
 from orchestrator.warm_start import warm_start
 from results.ledger import Ledger

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
+from orchestrator.cell import Cell
 from orchestrator.cell_state import CellState
-from orchestrator.plan import Plan
+from orchestrator.search import CellSearch, Search
 from orchestrator.slots import Slot
+from orchestrator.study_plan import Plan
 from results.origins import Origin
 from results.records import Curve, TrialRecord
 from results.selection import RecordIndex
@@ -22,6 +24,7 @@ class StudyState:
         records: What the ledger has.
         accepted: Earlier origins whose records count beside the current ones.
         retry_failed: Open the places of failed trials again.
+        search: Makes what suggests for a cell.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class StudyState:
         *,
         accepted: Collection[Origin] = (),
         retry_failed: bool = False,
+        search: Callable[[Cell], Search] = CellSearch,
     ) -> None:
         self.plan = plan
         self.index = RecordIndex((c.info for c in plan.cells), accepted, retry_failed=retry_failed)
@@ -39,7 +43,7 @@ class StudyState:
         own: dict[tuple[str, str], CellState] = {}
         for cell in sorted(plan.cells, key=lambda c: bool(c.inherits)):
             source = own[cell.inherits, cell.condition.info.name] if cell.inherits else None
-            own[cell.key] = CellState(cell, self.index, source)
+            own[cell.key] = CellState(cell, self.index, source, search)
         self.cells = [own[c.key] for c in plan.cells]
         self._by_key = own
         self._by_id: dict[str, list[CellState]] = defaultdict(list)

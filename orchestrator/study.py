@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from orchestrator.conditions import Condition, changes_of, make_condition
@@ -28,6 +29,7 @@ from orchestrator.study_rules import power_warnings
 from orchestrator.yaml_source import Document, KeyPath, describe, parse, path_text, read_text
 from search_spaces import Range, parse_range, space_of
 from trainables.algorithms import ALGORITHMS
+from trainables.algorithms.registry import AlgorithmNotFound, resolve
 from trainables.configuration import Configuration
 from trainables.specs import DataSpec, TrainingSpec
 
@@ -151,32 +153,65 @@ class LoadedStudy:
     """Sentences on what the study is allowed to do but should know."""
 
 
-def load_study(path: Path, overrides: Sequence[str] = (), *, need_data: bool = True) -> LoadedStudy:
-    """Read and check a study file. Imports neither torch nor Ray.
+def load_study(
+    source: Path | Mapping[str, Any], overrides: Sequence[str] = (), *, need_data: bool = True
+) -> LoadedStudy:
+    """Read and check a study. Imports neither torch nor Ray, unless the study names an algorithm of the user's own that does.
 
     Args:
-        path: The YAML file.
+        source: The YAML file, or its content.
         overrides: `key.path=value`, each in place of the file's value.
         need_data: False where the dataset itself is not going to be read, as for a report of what has run.
 
     Raises:
         InputError: With every problem of the file and the overrides, each with its line.
     """
-    text = read_text(path)
-    document = parse(text, str(path))
+    if isinstance(source, Mapping):
+        name, folder, text = "study", Path(), yaml.safe_dump(_plain(source), sort_keys=False)
+    else:
+        name, folder, text = str(source), source.parent, read_text(source)
+    document = parse(text, name)
     if document.data is None and not document.problems:
-        raise InputError([Problem(str(path), None, "", "is empty; studies/digits.yaml shows what a study file holds")])
+        raise InputError([Problem(name, None, "", "is empty; studies/digits.yaml shows what a study file holds")])
     if isinstance(document.data, dict):
         apply_overrides(document, overrides)
     problems = list(document.problems)
+    unresolved = _resolve_algorithms(document.data, folder)
     spec, found = _check(document, need_data=need_data)
+    told = {f.at for f in unresolved}
+    found = [*unresolved, *(f for f in found if f.at not in told)]
     problems += (_problem(document, f) for f in found if not _spoiled(f.at, document.spoiled))
     if problems or spec is None:
-        order = {source: i for i, source in enumerate([str(path), *(f"--set {o}" for o in overrides)])}
+        order = {place: i for i, place in enumerate([name, *(f"--set {o}" for o in overrides)])}
         raise InputError(sorted(dict.fromkeys(problems), key=lambda p: (order[p.source], p.line or 0)))
     return LoadedStudy(
-        spec=spec, path=path, text=text, overrides=tuple(overrides), warnings=tuple(power_warnings(spec))
+        spec=spec, path=Path(name), text=text, overrides=tuple(overrides), warnings=tuple(power_warnings(spec))
     )
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists and mappings as dicts, as YAML has them."""
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _resolve_algorithms(data: Any, folder: Path) -> list[Finding]:
+    """Import the algorithms that the study names as `my_module:MyMatch`; a finding for each that is not there or not whole."""
+    if not isinstance(data, dict):
+        return []
+    baselines = data.get("baselines")
+    named: list[tuple[KeyPath, Any, KeyPath]] = [(("method",), data.get("method"), ("method",))]
+    if isinstance(baselines, list):
+        named += [(("baselines", i), name, ("baselines",)) for i, name in enumerate(baselines)]
+    found = []
+    for at, name, shown in named:
+        if isinstance(name, str) and ":" in name:
+            try:
+                resolve(name, folder)
+            except AlgorithmNotFound as problem:
+                found.append(Finding(at, str(problem), shown))
+    return found
 
 
 _STAND_INS: dict[KeyPath, Any] = {

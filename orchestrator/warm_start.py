@@ -8,8 +8,8 @@ from typing import Any
 
 from orchestrator.arms import derive_arms
 from orchestrator.errors import AblateError
-from orchestrator.plan import WarmStart
 from orchestrator.study import StudySpec
+from orchestrator.study_plan import WarmStart
 from results.ledger import Ledger
 from results.manifest import ConditionInfo, StudyManifest
 from results.selection import candidates, objective

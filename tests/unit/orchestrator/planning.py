@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.driver import StudyDriver
 from orchestrator.folders import StudyFolders
-from orchestrator.plan import Plan, make_plan
+from orchestrator.study_plan import Plan, make_plan
 from orchestrator.state import StudyState
 from orchestrator.study import LoadedStudy, load_study
 from results.ledger import Ledger
@@ -39,7 +39,7 @@ def run_made_up_trials(
     folders = StudyFolders(runs, plan.study.study)
     driver = StudyDriver(StudyState(plan, []), folders, Ledger(folders.ledger), code={})
     clock = START
-    while not driver.done and (limit is None or len(driver.written) < limit):
+    while not driver.done and (limit is None or driver.written < limit):
         slot = driver.hand_out("trial")
         assert slot is not None
         per_step = seconds_a_step * (2 if slot.cell.arm.name == "fixmatch" else 1)
@@ -55,7 +55,7 @@ def run_made_up_trials(
         record = driver.close("trial")
         assert record is not None
         clock += timedelta(seconds=record.wall_seconds + 0.125)
-    return driver.written
+    return Ledger(folders.ledger).records()
 
 
 __all__ = ["START", "make_plan", "run_made_up_trials", "small_study"]

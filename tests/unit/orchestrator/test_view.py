@@ -15,7 +15,7 @@ from rich.console import Console
 
 from orchestrator.driver import StudyDriver
 from orchestrator.folders import StudyFolders
-from orchestrator.plan import make_plan
+from orchestrator.study_plan import make_plan
 from orchestrator.state import StudyState
 from orchestrator.study import load_study
 from orchestrator.view import StudyView
