@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from orchestrator.cell import Cell
-from orchestrator.search import CellSearch
+from orchestrator.search import CellSearch, Search
 from orchestrator.slots import Slot
 from orchestrator.stopping import EarlierCurves
 from results.records import Curve, TrialRecord
@@ -23,9 +25,10 @@ class AsynchronousTuning:
     Args:
         cell: The cell.
         index: The records that count.
+        search: Makes what suggests.
     """
 
-    def __init__(self, cell: Cell, index: RecordIndex) -> None:
+    def __init__(self, cell: Cell, index: RecordIndex, search: Callable[[Cell], Search] = CellSearch) -> None:
         self._cell = cell
         self._index = index
         self._done = index.asynchronous(cell.search_id)
@@ -35,7 +38,8 @@ class AsynchronousTuning:
         self._running: dict[int, Slot] = {}
         self._next: Slot | None = None
         self._exhausted = False
-        self._search: CellSearch | None = None
+        self._make_search = search
+        self._search: Search | None = None
         rule = cell.search.early_stopping
         self._rule, self._keep = rule.rule, rule.keep if rule.rule == "asha" else 0.5
         self._earlier = EarlierCurves(cell.condition.training.report_steps(), after=rule.after)
@@ -81,7 +85,7 @@ class AsynchronousTuning:
     def _suggest(self) -> Slot | None:
         """A suggestion from all that is known now; equal ones are passed over, and the search ends when nothing else comes."""
         if self._search is None:
-            self._search = CellSearch(self._cell)
+            self._search = self._make_search(self._cell)
         cell = self._cell
         for _ in range(MOST_REPEATS):
             number = next(n for n in range(len(self._numbers) + 1) if n not in self._numbers)

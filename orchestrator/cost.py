@@ -102,16 +102,22 @@ def hours(
         if part.cell.arm.name not in factors:
             factors[part.cell.arm.name] = random.standard_normal(DRAWS)
         low, share, high = timings.share_of_steps(part.cell) if part.phase == "tune" else (1.0, 1.0, 1.0)
-        drawn_share = random.triangular(low, min(max(share, low), high), high, DRAWS) if low < high else share
+        drawn_share = (
+            random.triangular(low, min(max(share, low), high), high, DRAWS) if low < high else np.full(DRAWS, share)
+        )
+        # a budget in steps: what stopped trials did not use buys further trials
+        refunds = part.phase == "tune" and part.cell.info.unit == "steps"
+        trials = part.trials / share if refunds else part.trials
+        drawn_trials = part.trials / drawn_share if refunds else part.trials
         one = sample.seconds(share * part.steps) + timings.turnaround
         unknown = _doubt(sample, timings, part.trials, factors[part.cell.arm.name], random)
         drawn = (sample.seconds(0) + drawn_share * part.steps * sample.mean_step) * unknown + timings.turnaround
-        expected_total += part.trials * one
-        total += part.trials * drawn
-        together = part.cell.generation or part.trials
-        rounds = math.ceil(part.trials / together) if part.phase == "tune" else 1
+        expected_total += trials * one
+        total += drawn_trials * drawn
+        together = (part.cell.generation or part.trials) if part.phase == "tune" else part.trials
+        rounds, drawn_rounds = math.ceil(trials / together), np.ceil(drawn_trials / together)
         before, drawn_before = chains.get(part.cell.id, (0.0, np.zeros(DRAWS)))
-        chains[part.cell.id] = (before + rounds * one, drawn_before + rounds * drawn)
+        chains[part.cell.id] = (before + rounds * one, drawn_before + drawn_rounds * drawn)
     for length, drawn_length in chains.values():
         expected_chain = max(expected_chain, length)
         chain = np.maximum(chain, drawn_length)

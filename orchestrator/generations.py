@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from orchestrator.cell import Cell
-from orchestrator.search import CellSearch
+from orchestrator.search import CellSearch, Search
 from orchestrator.slots import Slot, copied
 from orchestrator.stopping import EarlierCurves, StopLimits, first_stop
 from results.records import Curve, TrialRecord
@@ -19,13 +21,15 @@ class GenerationTuning:
     Args:
         cell: The cell.
         index: The records that count.
+        search: Makes what suggests.
     """
 
-    def __init__(self, cell: Cell, index: RecordIndex) -> None:
+    def __init__(self, cell: Cell, index: RecordIndex, search: Callable[[Cell], Search] = CellSearch) -> None:
         self._cell = cell
         self._index = index
         self._state = follow(cell.info, index)
-        self._search: CellSearch | None = None
+        self._make_search = search
+        self._search: Search | None = None
         self._earlier: EarlierCurves | None = None
         self._judged = 0
         self._by_config: dict[str, TrialRecord] | None = None
@@ -121,7 +125,7 @@ class GenerationTuning:
         known = first - first % self._cell.generation
         limits = self._limits(known)
         if self._search is None:
-            self._search = CellSearch(self._cell)
+            self._search = self._make_search(self._cell)
         history = closed[:known]
         for number in range(known, first):  # earlier waves of this generation are still open to the sampler
             self._search.suggest(history, number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 from optuna.samplers import BaseSampler
@@ -25,6 +25,13 @@ LARGE = 1e9
 _STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 _KEEPS_ITS_OWN_NOTES = ("cma-es", "nsga-ii", "qmc")
 """Samplers that write into the trials they suggest; to rebuild their study, every suggestion is asked for again."""
+
+
+class Search(Protocol):
+    """What suggests hyperparameters for one cell."""
+
+    def suggest(self, history: Sequence[TrialRecord], number: int) -> dict[str, Any]:
+        """Suggestion `number`, given the outcomes in `history`, which is only ever extended."""
 
 
 class CellSearch:

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.plan import Cell
+from orchestrator.cell import Cell
 from results.records import TrialRecord
 from trainables.specs import Phase
 
@@ -138,15 +138,15 @@ class TrialTimings:
 
     def share_of_steps(self, cell: Cell) -> tuple[float, float, float]:
         """Share of its steps that a tuning trial of the cell uses on average: low, expected, high."""
-        if cell.stopping_rule == "none":
+        if cell.search.early_stopping.rule == "none":
             return 1.0, 1.0, 1.0
         for key in (cell.id, ""):
             shares = self._shares.get(key, [])
             if len(shares) >= 3:
                 mean = float(np.mean(shares))
                 error = 2 * float(np.std(shares, ddof=1)) / len(shares) ** 0.5
-                return max(mean - error, STOPPED_AT_BEST), mean, min(mean + error, 1.0)
-        return max(cell.stopping_after, STOPPED_AT_BEST), USUAL_SHARE, 1.0
+                return max(mean - error, 0.05), mean, min(mean + error, 1.0)
+        return max(cell.search.early_stopping.after, STOPPED_AT_BEST), USUAL_SHARE, 1.0
 
     @cached_property
     def spread_between_arms(self) -> float:

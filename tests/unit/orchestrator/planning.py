@@ -8,14 +8,29 @@ from typing import Any
 
 from orchestrator.driver import StudyDriver
 from orchestrator.folders import StudyFolders
-from orchestrator.study_plan import Plan, make_plan
 from orchestrator.state import StudyState
 from orchestrator.study import LoadedStudy, load_study
+from orchestrator.study_plan import Plan, make_plan
 from results.ledger import Ledger
 from results.records import TrialRecord
 from tests.integration.studies import write_study
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class KeptInMemory(Ledger):
+    """A ledger without files."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.kept: list[TrialRecord] = []
+
+    def append(self, record: TrialRecord) -> Path:
+        self.kept.append(record)
+        return self.folder
+
+    def records(self) -> list[TrialRecord]:
+        return self.kept
 
 
 def small_study(folder: Path, *overrides: str, **changes: Any) -> LoadedStudy:
@@ -25,19 +40,20 @@ def small_study(folder: Path, *overrides: str, **changes: Any) -> LoadedStudy:
 
 def run_made_up_trials(
     plan: Plan,
-    runs: Path,
+    runs: Path | None = None,
     *,
     limit: int | None = None,
     seconds_a_step: float = 0.5,
     errors: dict[str, float] | None = None,
 ) -> list[TrialRecord]:
-    """Run a plan's trials one after another without training; the records stand in the study's ledger.
+    """Run a plan's trials one after another without training; the records stand in the study's ledger below `runs`, if it is given.
 
     A trial takes `seconds_a_step` (twice that for fixmatch), 0.25 s of set-up and 0.25 s besides; its errors are its arm's
     entry in `errors` (20 unless given) plus its seed's share, so that arms are paired.
     """
-    folders = StudyFolders(runs, plan.study.study)
-    driver = StudyDriver(StudyState(plan, []), folders, Ledger(folders.ledger), code={})
+    folders = StudyFolders(runs or Path("never-written"), plan.study.study)
+    ledger = KeptInMemory(folders.ledger) if runs is None else Ledger(folders.ledger)
+    driver = StudyDriver(StudyState(plan, []), folders, ledger, code={})
     clock = START
     while not driver.done and (limit is None or driver.written < limit):
         slot = driver.hand_out("trial")
@@ -55,7 +71,7 @@ def run_made_up_trials(
         record = driver.close("trial")
         assert record is not None
         clock += timedelta(seconds=record.wall_seconds + 0.125)
-    return Ledger(folders.ledger).records()
+    return ledger.records()
 
 
 __all__ = ["START", "make_plan", "run_made_up_trials", "small_study"]

@@ -14,8 +14,8 @@ from orchestrator.cost import (
     work_left,
 )
 from orchestrator.folders import StudyFolders
-from orchestrator.study_plan import make_plan
 from orchestrator.state import StudyState
+from orchestrator.study_plan import make_plan
 from orchestrator.timings import TrialTimings
 from tests.unit.orchestrator.planning import run_made_up_trials, small_study
 from trainables.data.pools import pool_specs
@@ -33,14 +33,14 @@ def left(plan, records):
 
 def test_what_is_left_is_what_the_ledger_lacks_by_phase(plan, tmp_path):
     assert [(w.phase, w.trials) for w in left(plan, [])] == [("tune", 5), ("evaluate", 2)] * 3
-    records = run_made_up_trials(plan, tmp_path / "runs")
+    records = run_made_up_trials(plan)
     assert left(plan, records) == []
     without_one = [r for r in records if not (r.arm == "fixmatch" and r.phase == "evaluate" and r.seed == 1)]
     assert [(w.cell.arm.name, w.phase, w.trials) for w in left(plan, without_one)] == [("fixmatch", "evaluate", 1)]
 
 
 def test_hours_add_the_trials_up_and_share_them_among_the_actors(plan, tmp_path):
-    timings = TrialTimings(run_made_up_trials(plan, tmp_path / "runs"))
+    timings = TrialTimings(run_made_up_trials(plan))
     work = [Work(cell=plan.cells[0], phase="evaluate", trials=100)]
     found = hours(work, timings, actors=1)
     one = 24 * 0.5 + 0.5 + 0.125
@@ -52,7 +52,7 @@ def test_hours_add_the_trials_up_and_share_them_among_the_actors(plan, tmp_path)
 
 
 def test_generations_of_one_cell_follow_each_other_however_many_actors_there_are(plan, tmp_path):
-    timings = TrialTimings(run_made_up_trials(plan, tmp_path / "runs"))
+    timings = TrialTimings(run_made_up_trials(plan))
     cell = plan.cells[0]
     assert cell.generation == 2
     found = hours([Work(cell=cell, phase="tune", trials=10)], timings, actors=1000)
@@ -61,7 +61,7 @@ def test_generations_of_one_cell_follow_each_other_however_many_actors_there_are
 
 
 def test_the_interval_is_wider_for_arms_that_never_ran(plan, tmp_path):
-    records = run_made_up_trials(plan, tmp_path / "runs")
+    records = run_made_up_trials(plan)
     work = [Work(cell=plan.cells[2], phase="evaluate", trials=10)]
 
     def width(known):
@@ -74,7 +74,7 @@ def test_the_interval_is_wider_for_arms_that_never_ran(plan, tmp_path):
 def test_nothing_known_is_none_and_nothing_to_do_is_zero(plan, tmp_path):
     work = [Work(cell=plan.cells[0], phase="tune", trials=1)]
     assert hours(work, TrialTimings([]), actors=1) is None
-    assert hours([], TrialTimings(run_made_up_trials(plan, tmp_path / "runs")), actors=1)["expected"] == 0
+    assert hours([], TrialTimings(run_made_up_trials(plan)), actors=1)["expected"] == 0
 
 
 def test_disk_is_per_record_what_the_ledger_takes(plan, tmp_path):
@@ -104,13 +104,13 @@ def test_pools_are_as_large_as_said_and_no_longer_missing_once_made(tmp_path):
 
 
 def test_a_seed_block_that_was_used_is_not_looked_for(plan, tmp_path):
-    records = run_made_up_trials(plan, tmp_path / "runs")
+    records = run_made_up_trials(plan)
     assert pools_to_make(plan, StudyFolders(tmp_path / "runs", "small"), records) == []
 
 
 def test_gpus_are_what_the_study_says_or_what_its_trials_used(tmp_path):
     automatic = make_plan(small_study(tmp_path, resources={"gpus": "auto"}).spec)
-    [record] = run_made_up_trials(automatic, tmp_path / "runs", limit=1)
+    [record] = run_made_up_trials(automatic, limit=1)
     assert gpus_of_trials(automatic, [record]) == 0
     assert gpus_of_trials(automatic, [replace(record, device="cuda (H100)")]) == 1
     assert gpus_of_trials(make_plan(small_study(tmp_path, resources={"gpus": 0.25}).spec), [record]) == 0.25

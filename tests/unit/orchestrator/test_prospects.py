@@ -22,7 +22,7 @@ def spread_out(records):
 @pytest.fixture
 def measured(tmp_path):
     plan = make_plan(small_study(tmp_path, evaluate={"seeds": 9}).spec)
-    return plan, spread_out(run_made_up_trials(plan, tmp_path / "runs", errors=ERRORS))
+    return plan, spread_out(run_made_up_trials(plan, errors=ERRORS))
 
 
 def test_before_any_record_the_detectable_difference_is_in_standard_deviations(tmp_path):
@@ -63,7 +63,7 @@ def test_a_study_that_sees_its_largest_effect_is_not_warned_about_it(measured):
 
 def test_where_no_significance_is_possible_the_warning_says_how_many_seeds_would_do(tmp_path):
     plan = make_plan(small_study(tmp_path).spec)  # two seeds
-    records = spread_out(run_made_up_trials(plan, tmp_path / "runs", errors=ERRORS))
+    records = spread_out(run_made_up_trials(plan, errors=ERRORS))
     [entry] = prospects(plan, records)
     assert entry["detectable_sd"] is None
     assert entry["seeds_for_significance"] == 7

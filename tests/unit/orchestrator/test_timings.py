@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from orchestrator.sections import EarlyStoppingSpec
 from orchestrator.timings import Calibration, TrialTimings
 from tests.unit.orchestrator.planning import make_plan, run_made_up_trials, small_study
 
@@ -19,7 +20,7 @@ def calibration(plan, per_step=3.0):
 
 
 def test_a_cells_own_trials_are_taken_where_there_are_any(plan, tmp_path):
-    timings = TrialTimings(run_made_up_trials(plan, tmp_path / "runs"))
+    timings = TrialTimings(run_made_up_trials(plan))
     for cell in plan.cells:
         for phase in ("tune", "evaluate"):
             sample = timings.sample(cell, phase)
@@ -30,7 +31,7 @@ def test_a_cells_own_trials_are_taken_where_there_are_any(plan, tmp_path):
 
 
 def test_without_records_of_its_own_a_cell_borrows_from_its_algorithm_and_then_from_all(plan, tmp_path):
-    records = run_made_up_trials(plan, tmp_path / "runs")
+    records = run_made_up_trials(plan)
     full, ablated, fixmatch = plan.cells
     only_full = TrialTimings([r for r in records if r.arm == full.arm.name])
     assert only_full.sample(ablated, "tune").source == "algorithm"
@@ -40,13 +41,13 @@ def test_without_records_of_its_own_a_cell_borrows_from_its_algorithm_and_then_f
 
 
 def test_records_of_an_earlier_training_source_still_tell_the_time(plan, tmp_path):
-    records = [replace(r, cell="an-earlier-identity") for r in run_made_up_trials(plan, tmp_path / "runs")]
+    records = [replace(r, cell="an-earlier-identity") for r in run_made_up_trials(plan)]
     sample = TrialTimings(records).sample(plan.cells[2], "tune")
     assert (sample.source, sample.mean_step) == ("cell", pytest.approx(1.0))
 
 
 def test_a_calibration_stands_in_for_arms_without_records_only(plan, tmp_path):
-    records = run_made_up_trials(plan, tmp_path / "runs")
+    records = run_made_up_trials(plan)
     full, _, fixmatch = plan.cells
     timings = TrialTimings([r for r in records if r.arm == full.arm.name], calibration(plan))
     assert timings.sample(full, "tune").source == "cell"
@@ -61,7 +62,7 @@ def test_nothing_known_is_none(plan):
 
 
 def test_failed_trials_and_outcomes_taken_over_tell_no_time(plan, tmp_path):
-    records = run_made_up_trials(plan, tmp_path / "runs", limit=3)
+    records = run_made_up_trials(plan, limit=3)
     spoiled = [
         replace(records[0], status="failed", error="x"), replace(records[1], same_as="other"), replace(records[2], steps=0)
     ]  # fmt: skip
@@ -69,7 +70,7 @@ def test_failed_trials_and_outcomes_taken_over_tell_no_time(plan, tmp_path):
 
 
 def test_share_of_steps_is_what_tuning_trials_used(plan, tmp_path):
-    records = run_made_up_trials(plan, tmp_path / "runs")
+    records = run_made_up_trials(plan)
     full = plan.cells[0]
     tuned = [r for r in records if r.cell == full.id and r.phase == "tune"]
     assert any(r.status == "pruned" for r in tuned), (
@@ -78,6 +79,8 @@ def test_share_of_steps_is_what_tuning_trials_used(plan, tmp_path):
     low, expected, high = TrialTimings(records).share_of_steps(full)
     assert expected == pytest.approx(np.mean([r.steps / 24 for r in tuned]))
     assert low <= expected <= high <= 1
-    assert TrialTimings(records).share_of_steps(replace(full, stopping_rule="none")) == (1, 1, 1)
+    never = EarlyStoppingSpec(rule="none")
+    unstopped = replace(full, search=full.search.model_copy(update={"early_stopping": never}))
+    assert TrialTimings(records).share_of_steps(unstopped) == (1, 1, 1)
     low, expected, high = TrialTimings([]).share_of_steps(full)
     assert 0 < low < expected < high == 1
