@@ -25,30 +25,34 @@ TAKES_ALTERNATIVES = frozenset({"one-at-a-time", "factorial"})
 _REMEDY = "; write `ablation: {design: none}` for a study without ablation"
 
 
-@rule("method", "components", "ablation")
-def _designs_have_something_to_work_on(study: StudySpec) -> Iterator[Finding]:
-    designs = set(study.ablation.design)
-    if study.method not in ALGORITHMS or designs == {"none"}:
+@rule("method", "components.*", "ablation.components")
+def _components_asked_for_are_there(study: StudySpec) -> Iterator[Finding]:
+    asked, at = study.ablation.components, ("ablation", "components")
+    if study.method not in ALGORITHMS or asked == "all":
         return
     names = [c.name for c in ALGORITHMS[study.method].components]
-    at: KeyPath = ("ablation", "components")
-    asked = study.ablation.components
-    if asked != "all":
-        for i, name in enumerate(asked):
-            if name not in names:
-                message = f"no component {quoted(name)} in {study.method}{did_you_mean(name, names)}"
-                yield Finding((*at, i), message, at)
-            elif name in study.off:
-                yield Finding(
-                    (*at, i), f"component '{name}' is off in the full method; it cannot be left out again", at
-                )
-        yield from repeated(asked, at)
-        if any(n not in names for n in asked):
-            return
-    if "custom" in designs and not study.ablation.arms:
+    for i, name in enumerate(asked):
+        if name not in names:
+            message = f"no component {quoted(name)} in {study.method}{did_you_mean(name, names)}"
+            yield Finding((*at, i), message, at)
+        elif name in study.off:
+            yield Finding((*at, i), f"component '{name}' is off in the full method; it cannot be left out again", at)
+    yield from repeated(asked, at)
+
+
+@rule("ablation.design", "ablation.arms.*")
+def _custom_arms_are_written_out(study: StudySpec) -> Iterator[Finding]:
+    if "custom" in study.ablation.design and not study.ablation.arms:
         yield Finding(("ablation", "design"), "design custom needs arms written out under `ablation.arms`")
+
+
+@rule("method", "components", "ablation", derives=True)
+def _designs_have_something_to_work_on(study: StudySpec) -> Iterator[Finding]:
+    designs = set(study.ablation.design)
     if not designs & (NEEDS_COMPONENTS | TAKES_ALTERNATIVES):
         return
+    names, asked = ALGORITHMS[study.method].components, study.ablation.components
+    at: KeyPath = ("ablation", "components")
     parts = parts_of(study)
     alone = bool(designs & NEEDS_COMPONENTS) or not parts.alternatives
     if not names and alone:
@@ -61,18 +65,20 @@ def _designs_have_something_to_work_on(study: StudySpec) -> Iterator[Finding]:
         yield Finding(("ablation", "design"), "pairs needs two components or more that are on")
 
 
-@rule("method", "components", "ablation")
-def _crossings_stay_small(study: StudySpec) -> Iterator[Finding]:
-    if study.method not in ALGORITHMS or not _components_known(study):
-        return
-    parts = parts_of(study)
-    factors = len(parts.about) + len(parts.alternatives)
+@rule("ablation.design", "ablation.resolution")
+def _a_resolution_is_of_a_factorial(study: StudySpec) -> Iterator[Finding]:
     if study.ablation.resolution != "full" and "factorial" not in study.ablation.design:
         yield Finding(
             ("ablation", "resolution"), "is of a factorial design; remove it, or add factorial to the designs"
         )
+
+
+@rule("method", "components", "ablation", derives=True)
+def _crossings_stay_small(study: StudySpec) -> Iterator[Finding]:
     if "factorial" not in study.ablation.design:
         return
+    parts = parts_of(study)
+    factors = len(parts.about) + len(parts.alternatives)
     if study.ablation.resolution != "full":
         several = [n for n, v in parts.alternatives.items() if len(v) > 1]
         if several:
@@ -151,9 +157,3 @@ def value_findings(algorithm: str, values: Mapping[str, Any], at: KeyPath, shown
     except ValidationError as error:
         for finding in findings(error, config):
             yield Finding(at, f"{finding.at[0] if finding.at else ''}: {finding.message}", shown)
-
-
-def _components_known(study: StudySpec) -> bool:
-    asked = study.ablation.components
-    names = {c.name for c in ALGORITHMS[study.method].components}
-    return (asked == "all" or set(asked) <= names) and set(study.components) <= names

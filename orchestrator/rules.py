@@ -7,7 +7,7 @@ so that every problem of a file is reported once, and all at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.errors import did_you_mean, quoted
 from orchestrator.study_problems import Finding
@@ -18,17 +18,30 @@ if TYPE_CHECKING:
 
 Rule = Callable[["StudySpec"], Iterator[Finding]]
 
-_RULES: list[tuple[tuple[KeyPath, ...], bool, Rule]] = []
+
+class _Registered(NamedTuple):
+    reads: tuple[KeyPath, ...]
+    data: bool
+    derives: bool
+    check: Rule
 
 
-def rule(*reads: str, data: bool = False) -> Callable[[Rule], Rule]:
-    """Register a rule that reads these parts (`evaluate.seeds`); with `data` it asks what is on this machine's disk.
+_RULES: list[_Registered] = []
 
-    `components.*` reads each entry by itself: one that is wrong does not silence the rule.
+
+def rule(*reads: str, data: bool = False, derives: bool = False) -> Callable[[Rule], Rule]:
+    """Register a rule that reads these parts (`evaluate.seeds`). `components.*` reads each entry by itself: one that has the
+    wrong type does not silence the rule.
+
+    Args:
+        reads: Paths into the study.
+        data: The rule asks what is on this machine's disk.
+        derives: The rule works on what follows from these parts (arms, ranges). It comes after the others, and keeps silent
+            where one of them found something wrong in these parts.
     """
 
     def register(check: Rule) -> Rule:
-        _RULES.append((tuple(tuple(part.split(".")) for part in reads), data, check))
+        _RULES.append(_Registered(tuple(tuple(part.split(".")) for part in reads), data, derives, check))
         return check
 
     return register
@@ -43,9 +56,12 @@ def broken_rules(study: StudySpec, bad: Collection[KeyPath] = (), *, need_data: 
         need_data: Also ask whether the dataset is on this machine.
     """
     found: list[Finding] = []
-    for reads, data, check in _RULES:
-        if (need_data or not data) and not any(_touches(path, b) for path in reads for b in bad):
-            found += check(study)
+    for derives in (False, True):
+        wrong = [*bad, *(f.at for f in found)]
+        for r in _RULES:
+            silent = (r.data and not need_data) or any(_touches(path, b) for path in r.reads for b in wrong)
+            if r.derives == derives and not silent:
+                found += r.check(study)
     return found
 
 

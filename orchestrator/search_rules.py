@@ -62,16 +62,11 @@ def _ranges_are_ranges(study: StudySpec) -> Iterator[Finding]:
                     break
 
 
-@rule("search.grid.*", "search.sampler", "search.spaces", "search.ranges", "method", "baselines", "hyperparameters")
-def _grid_covers_the_space(study: StudySpec) -> Iterator[Finding]:
+@rule("search.grid.*", "search.sampler", "method", "baselines")
+def _grid_holds_values(study: StudySpec) -> Iterator[Finding]:
     grid, at = study.search.grid, ("search", "grid")
-    if study.search.sampler != "grid":
-        if grid:
-            yield Finding(at, "is for sampler: grid; name that sampler, or remove the grid")
-        return
-    if study.method not in ALGORITHMS or not all(b in ALGORITHMS for b in study.baselines):
-        return
-    if set(study.search.spaces) - set(search_spaces.GROUPS) or not study.search.trials:
+    if grid and study.search.sampler != "grid":
+        yield Finding(at, "is for sampler: grid; name that sampler, or remove the grid")
         return
     for name, values in grid.items():
         users = _users(study, name)
@@ -82,7 +77,18 @@ def _grid_covers_the_space(study: StudySpec) -> Iterator[Finding]:
                 yield from value_findings(algorithm, {name: value}, (*at, name, i), at)
         if not values or len({repr(v) for v in values}) < len(values):
             yield Finding((*at, name), "expected a list of different values", at)
-    wanted = {n for a in (study.method, *study.baselines) for n in study.searched(a)}
+
+
+@rule("search", "method", "baselines", "components", "hyperparameters", derives=True)
+def _grid_covers_the_space(study: StudySpec) -> Iterator[Finding]:
+    grid, at = study.search.grid, ("search", "grid")
+    if study.search.sampler != "grid" or not study.search.trials:
+        return
+    wanted = {*study.searched(study.method, study.off), *(n for a in study.baselines for n in study.searched(a))}
+    for name in grid:
+        if name not in wanted:
+            message = "is searched by no arm of this study; name a space or a range that has it, or remove it"
+            yield Finding((*at, name), message)
     missing = sorted(wanted - set(grid))
     if missing:
         yield Finding(
@@ -140,7 +146,16 @@ def _starts_are_configurations(study: StudySpec) -> Iterator[Finding]:
                 yield from value_findings(algorithm, {name: value}, at, ("search", "start"))
 
 
-@rule("search.strategy", "search.early_stopping", "search.sampler", "search.population", "search.objectives")
+@rule(
+    "training",
+    "search.strategy",
+    "search.early_stopping",
+    "search.mode",
+    "search.warm_start",
+    "search.sampler",
+    "search.population",
+    "search.objectives",
+)
 def _strategy_fits(study: StudySpec) -> Iterator[Finding]:
     search, at = study.search, ("search", "strategy")
     if search.early_stopping.rule == "asha" and search.strategy != "asynchronous":
@@ -148,8 +163,18 @@ def _strategy_fits(study: StudySpec) -> Iterator[Finding]:
         yield Finding(("search", "early_stopping", "rule"), message, ("search", "early_stopping"))
     if search.strategy == "asynchronous" and search.sampler == "grid":
         yield Finding(at, "a grid has nothing to wait for; use strategy: generations")
-    if search.strategy == "population" and len(search.objectives) > 1:
-        yield Finding(at, "population based training has one objective, the validation error")
+    if search.strategy == "population":
+        if len(search.objectives) > 1:
+            yield Finding(at, "population based training has one objective, the validation error")
+        reports = min(study.training.reports, study.training.steps)
+        if search.population.rounds > reports:
+            message = f"{search.population.rounds} rounds need as many validations; training has {reports} reports"
+            yield Finding(("search", "population", "rounds"), message, ("search", "population"))
+        if search.mode != "retuned":
+            message = "hyperparameters over time belong to one arm; with strategy: population the mode is retuned"
+            yield Finding(("search", "mode"), message)
+        if search.warm_start is not None:
+            yield Finding(("search", "warm_start"), "a population learns from itself alone; remove it, or the strategy")
 
 
 @rule("search.warm_start", "study")

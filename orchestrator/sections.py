@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from orchestrator.errors import quoted
+from orchestrator.errors import did_you_mean, quoted
 from orchestrator.yaml_source import describe
 from trainables.configuration import Configuration
 
@@ -69,7 +69,7 @@ class AblationSpec(Configuration):
             raise ValueError(f"expected one of {', '.join(names)}, or a list of them, got {describe(value)}")
         unknown = [v for v in values if v not in names]
         if unknown:
-            raise ValueError(f"{quoted(unknown[0])} is not one of {', '.join(names)}")
+            raise ValueError(f"no design {quoted(unknown[0])}{did_you_mean(unknown[0], names)}")
         if len(set(values)) < len(values):
             raise ValueError("a design is named twice; keep one")
         if "none" in values and len(values) > 1:

@@ -76,7 +76,7 @@ def _unknown_key(model: type[BaseModel], place: KeyPath, at: KeyPath) -> Finding
     ending = did_you_mean(name, known)
     if "did you mean" not in ending:
         homes = [".".join(p) for p in _field_paths(model) if p[-1] == name]
-        ending = f"; did you mean '{homes[0]}'?" if homes else ending
+        ending = f"; did you mean '{min(homes, key=len)}'?" if homes else ending
     return Finding(at, f"no key {quoted(name)} here{ending}", at[:-1])
 
 

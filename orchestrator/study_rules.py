@@ -130,10 +130,10 @@ def _constants_mean_something(study: StudySpec) -> Iterator[Finding]:
                 yield Finding(("hyperparameters", study.method, name), message)
 
 
-@rule("evaluate", "method", "components", "ablation", "baselines", "search", "hyperparameters")
+@rule("evaluate", "ablation.design", "ablation.arms.*", "baselines")
 def _seeds_can_show_something(study: StudySpec) -> Iterator[Finding]:
     seeds = len(study.seed_list)
-    alone = study.method in ALGORITHMS and len(derive_arms(study).arms) == 1
+    alone = study.ablation.design == ("none",) and not study.ablation.arms and not study.baselines
     if smallest_p(seeds) >= SIGNIFICANCE and not study.evaluate.allow_underpowered and not alone:
         yield Finding(
             ("evaluate", "seeds"),
