@@ -14,7 +14,7 @@ from orchestrator.errors import InputError
 from orchestrator.arms import derive_arms
 from orchestrator.study import load_study
 try:
-    print(len(derive_arms(load_study(Path(sys.argv[1])).spec)), "arms")
+    print(len(derive_arms(load_study(Path(sys.argv[1])).spec).arms), "arms")
 except InputError as error:
     print(error)
 heavy = ("torch", "torchvision", "ray", "optuna", "mlflow", "sklearn", "scipy", "matplotlib", "pyarrow", "PIL")

@@ -20,6 +20,7 @@ from orchestrator.state import StudyState
 from orchestrator.study import load_study
 from orchestrator.view import StudyView
 from results.ledger import Ledger
+from results.records import TrialRecord
 
 ROOT = Path(__file__).parents[3]
 STUDY = {
@@ -42,12 +43,14 @@ def driver_in(folder: Path) -> StudyDriver:
     return StudyDriver(state, folders, ledger, code={})
 
 
-def finish_one(driver: StudyDriver, error: str | None = None) -> None:
+def finish_one(driver: StudyDriver, error: str | None = None) -> TrialRecord:
     slot = driver.hand_out("a")
     assert slot is not None
     rows = [(5, {"val_error": 40.0, "val_loss": 1.0}), (10, {"val_error": 30.0, "val_loss": 1.0})]
     driver.receive("a", {"rows": rows, "started_at": datetime.now(UTC).isoformat(), "failed": error, "traceback": "t"})
-    driver.close("a")
+    record = driver.close("a")
+    assert record is not None
+    return record
 
 
 def shown(driver: StudyDriver, *, terminal: bool) -> str:
@@ -56,8 +59,7 @@ def shown(driver: StudyDriver, *, terminal: bool) -> str:
     view = StudyView(console, driver, pending=lambda: "MLflow has 1")
     with view.showing():
         finish_one(driver)
-        finish_one(driver, error="diverged")
-        view.record(driver.written[-1])
+        view.record(finish_one(driver, error="diverged"))
     return output.getvalue()
 
 
