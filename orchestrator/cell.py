@@ -15,7 +15,7 @@ from results.manifest import ArmInfo, CellInfo
 from results.origins import Origin
 from search_spaces import Range
 from trainables.configuration import content_hash
-from trainables.specs import Phase, TrialSpec
+from trainables.specs import Phase, Stage, TrialSpec
 
 MOST_TRIALS = 4
 """Trials that may start for each that is granted, however early the stopped ones ended."""
@@ -102,7 +102,7 @@ class Cell:
             case "generations":
                 return self.search.generation
             case "population":
-                return self.search.population.size
+                return self.search.trials
             case _:
                 return 0
 
@@ -164,11 +164,15 @@ class Cell:
         search: str = "",
         stop_above: StopLimits = (),
     ) -> TrialSpec:
-        """The trial of this cell with these searched values; `search` is what a tuning trial's record carries."""
+        """The trial of this cell with these searched values; `search` is what a tuning trial's record carries.
+
+        `suggested` may have `stages`, the hyperparameters over time that a population arrived at.
+        """
+        values = {name: value for name, value in suggested.items() if name != "stages"}
         return TrialSpec(
             algorithm=self.arm.algorithm,
             off=self.arm.off,
-            hyperparameters={**self.defaults, **suggested},
+            hyperparameters={**self.defaults, **values},
             data=self.condition.data,
             training=self.condition.training,
             seed=seed,
@@ -179,4 +183,5 @@ class Cell:
             fingerprint=self.origin.fingerprint,
             environment=self.origin.environment,
             source=self.origin.source,
+            stages=tuple(Stage(**stage) for stage in suggested.get("stages", ())),
         )

@@ -8,6 +8,8 @@ from typing import Any, Literal
 from orchestrator.asynchronous import AsynchronousTuning
 from orchestrator.cell import Cell
 from orchestrator.generations import GenerationTuning
+from orchestrator.population import PopulationTuning
+from orchestrator.search import CellSearch, Search
 from orchestrator.slots import Slot, Tuning
 from results.records import Curve, TrialRecord
 from results.selection import Choice, RecordIndex, choose, taken_over, to_confirm
@@ -23,9 +25,16 @@ class CellState:
         cell: The cell.
         index: The records that count, shared with the other cells; slots that they fill are never handed out.
         source: The cell whose configuration this one takes over; None where it is tuned itself.
+        search: Makes what suggests; a forecast has one that does not think.
     """
 
-    def __init__(self, cell: Cell, index: RecordIndex, source: CellState | None = None) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        index: RecordIndex,
+        source: CellState | None = None,
+        search: Callable[[Cell], Search] = CellSearch,
+    ) -> None:
         self.cell = cell
         self.stage: Stage = "waiting" if source else "tuning"
         self.choice: Choice | None = None
@@ -41,7 +50,7 @@ class CellState:
         self._waiting: list[Slot] = []
         self._confirmations: list[TrialRecord] = []
         if cell.tuning_trials:
-            self._tuning = tuning_of(cell, index)
+            self._tuning = tuning_of(cell, index, search)
             self.copies += getattr(self._tuning, "copies", [])
         self.advance()
 
@@ -174,8 +183,10 @@ class CellState:
         return [record for _, record in self._slots.values() if record is not None]
 
 
-def tuning_of(cell: Cell, index: RecordIndex) -> Tuning:
+def tuning_of(cell: Cell, index: RecordIndex, search: Callable[[Cell], Search] = CellSearch) -> Tuning:
     """The search that the cell's study asks for."""
     if cell.search.strategy == "asynchronous":
-        return AsynchronousTuning(cell, index)
-    return GenerationTuning(cell, index)
+        return AsynchronousTuning(cell, index, search)
+    if cell.search.strategy == "population" and cell.space:
+        return PopulationTuning(cell, index, search)
+    return GenerationTuning(cell, index, search)

@@ -118,7 +118,8 @@ class StudyDriver:
         self._held += time.monotonic() - trial.since
         record = self._record(trial, lost)
         self.ledger.append(record)
-        checkpoint_path(self.folders.checkpoints, record.trial_id).unlink(missing_ok=True)
+        if trial.slot.spec.until == trial.slot.spec.training.steps:  # others may go on from one that ends earlier
+            checkpoint_path(self.folders.checkpoints, record.trial_id).unlink(missing_ok=True)
         self.written += 1
         self.failed += record.status == "failed"
         self.trained += record.steps
@@ -133,7 +134,7 @@ class StudyDriver:
         slot, spec, last = trial.slot, trial.slot.spec, trial.last
         steps = sorted(s for s in trial.rows if trial.stopped_at is None or s <= trial.stopped_at)
         error, log = last.get("failed"), None
-        status: Status = "completed"
+        status: Status = "completed" if spec.until == spec.training.steps else "pruned"
         if trial.stopped_at is not None:
             status, error = "pruned", None
         elif lost is not None or error is not None:
@@ -153,7 +154,7 @@ class StudyDriver:
             condition=slot.cell.condition.info.name,
             algorithm=spec.algorithm,
             phase=slot.phase,
-            search=spec.search,
+            search=slot.history or spec.search,
             number=slot.number,
             seed=spec.seed,
             attempt=slot.attempt,
@@ -162,8 +163,8 @@ class StudyDriver:
             suggested=dict(slot.suggested),
             metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
             curves=curves,
-            steps=steps[-1] if steps else 0,
-            seconds=float(last.get("seconds", 0.0)),
+            steps=steps[-1] - slot.first_step if steps else 0,
+            seconds=max(float(last.get("seconds", 0.0)) - float(last.get("inherited_seconds", 0.0)), 0.0),
             setup_seconds=float(last.get("setup_seconds", 0.0)),
             wall_seconds=float(last.get("wall_seconds", 0.0)),
             started_at=datetime.fromisoformat(started) if started else trial.handed_out_at,

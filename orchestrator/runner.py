@@ -118,6 +118,9 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
             outcome.stopped = None if state.done else driver.stopped
             if not outcome.interrupted:
                 ledger.compact()
+            if state.done and folders.checkpoints.is_dir():  # what trials of a population left for each other
+                for path in folders.checkpoints.glob("*.pt"):
+                    path.unlink(missing_ok=True)
         outcome.recorded = sum(state.counts().values())
         outcome.failed = [r for r in state.records().values() if r.status == "failed"]
         outcome.blocked = [c.cell.name for c in state.cells if c.stage == "blocked"]

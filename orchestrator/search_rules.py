@@ -166,6 +166,8 @@ def _strategy_fits(study: StudySpec) -> Iterator[Finding]:
     if search.strategy == "population":
         if len(search.objectives) > 1:
             yield Finding(at, "population based training has one objective, the validation error")
+        if search.trials == 1:
+            yield Finding(("search", "trials"), "a population has two members or more")
         reports = min(study.training.reports, study.training.steps)
         if search.population.rounds > reports:
             message = f"{search.population.rounds} rounds need as many validations; training has {reports} reports"

@@ -109,9 +109,11 @@ class ConfirmSpec(Configuration):
 
 
 class PopulationSpec(Configuration):
-    """Population based training (Jaderberg et al. 2017): hyperparameters that change while a trial trains."""
+    """Population based training (Jaderberg et al. 2017): hyperparameters that change while a trial trains.
 
-    size: int = Field(8, ge=2, le=10_000, description="Members that train side by side")
+    `search.trials` is the size of the population.
+    """
+
     rounds: int = Field(4, ge=2, le=10_000, description="Times that the worst members copy the best, evenly spaced")
     replaced: float = Field(0.25, gt=0, le=0.5, description="Share of the members that are replaced each time")
 

@@ -23,6 +23,10 @@ class Slot:
     spec: TrialSpec
     suggested: Mapping[str, Any]
     attempt: int = 0
+    history: str = ""
+    """What the record carries as its `search`, where that is not the specification's own."""
+    first_step: int = 0
+    """Where the trial that it continues ended: steps up to there are charged to that one."""
 
 
 class Tuning(Protocol):
