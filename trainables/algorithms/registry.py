@@ -143,7 +143,7 @@ def _file_of(module: ModuleType) -> Path | None:
 def _installed(name: str) -> bool:
     try:
         found = importlib.util.find_spec(name)
-    except ModuleNotFoundError:  # of a package on the way
+    except (ModuleNotFoundError, ValueError):  # of a package on the way; or a script, a notebook: `__main__`
         return False
     return found is not None and found.origin is not None
 

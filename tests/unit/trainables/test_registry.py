@@ -146,6 +146,7 @@ def test_a_module_may_use_torch_late_or_at_once(write: Write) -> None:
         ("users_match:Mine.inner", "is not of the form my_module:MyMatch"),
         ("absent:Mine", r"absent: there is no such module in .*study, .*, nor among the installed packages"),
         ("users_match.deep:Mine", "there is no such module"),
+        ("__main__:Mine", "there is no such module"),
         ("users_match:Mien", r"no class 'Mien' in .*users_match\.py; did you mean 'Mine'\?"),
         ("users_match:Zebra", r"no class 'Zebra' in .*; it has Mine"),
         ("users_match:Config", "it is not a class derived from trainables.algorithms.Algorithm"),
