@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 import re
 import threading
 import time
@@ -37,6 +38,7 @@ SETTLED_SECONDS = 1.0
 _EXACT = [
     field.name for field in SCHEMA if not pa.types.is_floating(field.type)
 ]  # columns without NaN, which equals nothing
+_DANGLING = "a link to nothing"
 _Identity = tuple[str, int]
 
 
@@ -190,7 +192,7 @@ class Ledger:
                     done.add(path.name)
                 except FileNotFoundError as problem:  # merged into another file between listing and reading: list again
                     if path.name in missing:
-                        raise LedgerDamaged(path, "a link to nothing") from problem
+                        raise LedgerDamaged(path, _DANGLING) from problem
                     gone.add(path.name)
             if not gone:
                 return
@@ -227,6 +229,8 @@ class Ledger:
         rows: dict[_Identity, None] = {}
         tables = []
         for path in sources:
+            if not path.exists():  # nobody else deletes
+                raise LedgerDamaged(path, _DANGLING)
             for table in read(path):
                 fresh = [
                     i for i, key in enumerate(_identities(table)) if key not in rows and not rows.update({key: None})
@@ -257,11 +261,15 @@ class Ledger:
         for path in self.parts():
             try:
                 verify(path)
+                continue
             except LedgerDamaged as problem:
-                target = _free(self.folder / "damaged" / path.name)
-                target.parent.mkdir(exist_ok=True)
-                path.rename(target)
-                found.append(SetAside(path.name, problem.reason, target))
+                reason = problem.reason
+            except FileNotFoundError:
+                reason = _DANGLING
+            target = _free(self.folder / "damaged" / path.name)
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
+            found.append(SetAside(path.name, reason, target))
         return found
 
 
@@ -363,7 +371,7 @@ def _file_stem(record: TrialRecord) -> str:
 def _free(path: Path) -> Path:
     taken = 1
     free = path
-    while free.exists():
+    while os.path.lexists(free):
         taken += 1
         free = path.with_name(f"{path.stem}-{taken}{path.suffix}")
     return free

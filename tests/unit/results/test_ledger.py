@@ -187,3 +187,48 @@ def test_table_has_the_columns_that_others_rely_on(tmp_path):
     assert table.schema == SCHEMA
     promised = "trial_id study phase status arm algorithm condition seed config metrics curves steps seconds started_at"
     assert {*promised.split(), "host", "device", "versions", "code", "data"} <= set(table.column_names)
+
+
+def test_chosen_columns_come_as_they_stand_in_the_records(tmp_path):
+    ledger = Ledger(tmp_path)
+    for n, attempt in ((2, 0), (1, 0), (1, 1), (0, 0)):
+        ledger.append(record(trial_id=f"a{n}", seed=10 * n, attempt=attempt, started_at=START + timedelta(seconds=n)))
+    for _ in range(2):
+        table = ledger.table(["seed", "attempt"])
+        assert table.to_pylist() == [
+            {"seed": 0, "attempt": 0},
+            {"seed": 10, "attempt": 1},
+            {"seed": 20, "attempt": 0},
+        ]
+        assert ledger.table(["trial_id"]).column(0).to_pylist() == [r.trial_id for r in ledger.records()]
+        ledger.compact()
+
+
+def test_follower_gets_each_record_once_and_later_attempts_again(tmp_path):
+    ledger = Ledger(tmp_path)
+    follower = ledger.follow()
+    assert follower.new_records() == []
+    first = [record(trial_id=f"a{n}", status="failed", metrics={}) for n in range(3)]
+    for one in first:
+        ledger.append(one)
+    assert follower.new_records() == first
+    ledger.compact()
+    assert follower.new_records() == []
+    again = [record(trial_id="a1", attempt=n) for n in (1, 2)]
+    for one in again:
+        ledger.append(one)
+    assert follower.new_records() == [again[1]]
+    ledger.compact()
+    assert follower.new_records() == []
+    assert ledger.follow().new_records() == [first[0], again[1], first[2]]
+
+
+def test_follower_goes_on_after_damage_was_set_aside(tmp_path):
+    ledger = Ledger(tmp_path)
+    follower = ledger.follow()
+    ledger.append(record(trial_id="aa"))
+    (tmp_path / "part-bb.parquet").write_bytes(b"")
+    with pytest.raises(LedgerDamaged):
+        follower.new_records()
+    ledger.set_aside_damaged()
+    assert [r.trial_id for r in follower.new_records()] == ["aa"]
