@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from trainables.files import TEMPORARY_PREFIX, remove_temporary_files, replacing, write_atomically
+from trainables.files import (
+    TEMPORARY_PREFIX,
+    append_digest,
+    remove_temporary_files,
+    replacing,
+    sync_folder,
+    without_digest,
+    write_atomically,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -82,3 +93,37 @@ def test_living_writers_and_other_files_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_has_no_leftovers(tmp_path: Path) -> None:
     assert remove_temporary_files(tmp_path / "nowhere") == 0
+
+
+@given(content=st.binary(max_size=200), place=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
+def test_a_digest_tells_every_change(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, place: float, bits: int
+) -> None:
+    path = tmp_path_factory.mktemp("digest") / "file"
+    path.write_bytes(content)
+    append_digest(path)
+    sealed = path.read_bytes()
+    assert without_digest(sealed) == content
+    changed = bytearray(sealed)
+    changed[int(place * len(sealed))] ^= bits
+    for other in (bytes(changed), sealed[: int(place * len(sealed))], sealed + bytes([bits])):
+        with pytest.raises(ValueError, match="digest"):
+            without_digest(other)
+
+
+def test_a_folder_is_synced_where_the_file_system_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    sync_folder(tmp_path)
+    assert len(synced) == 1
+
+    def fail(code: int) -> None:
+        def fsync(handle: int) -> None:
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        sync_folder(tmp_path)
+
+    fail(errno.EINVAL)
+    with pytest.raises(OSError, match="No space"):
+        fail(errno.ENOSPC)
