@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean, median
@@ -141,8 +142,9 @@ def _workers(jobs: Sequence[dict[str, Any]], gpus: float) -> list[dict[str, Any]
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
         assert process.stdin is not None
-        process.stdin.write(json.dumps(job))
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # it ended already; its status is read below
+            process.stdin.write(json.dumps(job))
+            process.stdin.close()
         process.stdin = None
         running.append(process)
     answers = []

@@ -148,15 +148,45 @@ def plan(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="First train a few steps of each arm here, to know how long trials take")
     ] = False,
+    nodes: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="Forecast the whole study on a cluster of so many nodes")
+    ] = None,
+    gpus_per_node: Annotated[int, typer.Option(min=0, max=1024, help="With --nodes: GPUs of each")] = 0,
+    cpus_per_node: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="With --nodes: CPUs of each; what its trials want, or as here")
+    ] = None,
+    stragglers: Annotated[
+        float, typer.Option(min=0, max=1, help="With --nodes: share of trials that take three times as long")
+    ] = 0.0,
+    failures: Annotated[
+        float,
+        typer.Option("--node-failures-per-day", min=0, max=1000, help="With --nodes: failures of each node a day"),
+    ] = 0.0,
+    speed: Annotated[
+        float, typer.Option(min=0.001, max=10_000, help="With --nodes: how much faster than measured trials run there")
+    ] = 1.0,
 ) -> None:
     """Show cells, trials, what the ledger already has, what the rest costs, and what the seeds can detect."""
     from orchestrator.study import load_study
 
     loaded = load_study(study, overrides or [])
+    from orchestrator.forecast import ForecastOptions
     from orchestrator.plan_summary import plan_table, summarise_plan
 
+    cluster = None
+    if nodes is not None:
+        cluster = ForecastOptions(
+            nodes=nodes,
+            gpus_per_node=gpus_per_node,
+            cpus_per_node=cpus_per_node,
+            stragglers=stragglers,
+            failures_per_node_day=failures,
+            speed=speed,
+        )
+    elif gpus_per_node or cpus_per_node or stragglers or failures or speed != 1:
+        raise AblateError("ablate plan: the options of a forecast want --nodes; give the number of nodes")
     with _data_errors():
-        summary = summarise_plan(loaded, runs, measure=calibrate)
+        summary = summarise_plan(loaded, runs, measure=calibrate, cluster=cluster)
     if as_json:
         _print_json(summary)
         return

@@ -25,6 +25,7 @@ from orchestrator.slots import Slot
 from orchestrator.state import StudyState
 from orchestrator.study_plan import Plan
 from orchestrator.timings import TrialTimings
+from orchestrator.units import duration
 from orchestrator.virtual_cluster import REPAIR_SECONDS, STRAGGLER_FACTOR, ClusterShape, Course, Outcome, VirtualCluster
 from results.ledger import Ledger
 from results.records import TrialRecord
@@ -37,6 +38,8 @@ REAL_SAMPLER_UP_TO = 2000
 REPEATS_UP_TO = 1000
 """Trials up to which the simulation is repeated for its interval."""
 REPEATS = 8
+BUSY_DRIVER = 0.8
+"""Share of the time that the driver works, from which on a forecast calls it the bottleneck."""
 MOST_TEMPLATES = 200
 """Recorded curves of a cell that simulated ones are drawn from."""
 _Z95 = 1.645
@@ -118,11 +121,14 @@ class RecordedCourses:
         templates = self._templates.get((cell.id, slot.phase)) or self._curves(cell, slot.phase)
         place, curve = draws.random(2).tolist()
         i = int(place * len(times[0]))
+        rows = templates[int(curve * len(templates))]
+        if slot.first_step or slot.spec.until < rows[-1][0]:  # part of a schedule
+            rows = [r for r in rows if slot.first_step < r[0] <= slot.spec.until]
         return Course(
             setup=times[1][i],
             per_step=times[0][i],
             rest=times[2][i],
-            rows=templates[int(curve * len(templates))],
+            rows=rows,
             judged=slot.phase == "tune" and (bool(slot.spec.stop_above) or cell.search.strategy == "asynchronous"),
         )
 
@@ -338,8 +344,6 @@ def _shares(outcome: Outcome, shape: ClusterShape) -> dict[str, Any]:
 def _sentences(
     result: dict[str, Any], options: ForecastOptions, timings: TrialTimings, pools: int, pool_seconds: float
 ) -> list[str]:
-    from orchestrator.plan_summary import duration
-
     span = result["makespan_hours"]
     nodes = "1 node" if options.nodes == 1 else f"{options.nodes:,} nodes"
     lines = [
@@ -347,9 +351,15 @@ def _sentences(
         f"({duration(span['low'])} to {duration(span['high'])}), {result['trials']:,} trials, {result['stopped_early']:,} of them "
         f"stopped early, {result['trials_per_hour']:,.0f} an hour",
         f"of the processes' time {result['utilisation']:.0%} trains, {result['starting_share']:.1%} starts processes, "
-        f"{result['driver_wait_share']:.1%} waits for the driver (busy {result['driver_load']:.0%} of the time), "
+        f"{result['driver_wait_share']:.1%} waits for the driver, "
         f"{result['lost_share']:.1%} is lost with nodes, {result['idle_share']:.1%} is idle for want of ready trials",
     ]
+    if result["driver_load"] > BUSY_DRIVER:
+        per_trial, per_report = 1e3 * ClusterShape.driver_per_trial, 1e3 * ClusterShape.driver_per_report
+        lines.append(
+            f"the driver is the bottleneck: it is busy {result['driver_load']:.0%} of the time, with {per_trial:.0f} ms a trial "
+            f"and {per_report:.0f} ms a report; fewer trials at once would take as long"
+        )
     if result["without_faults"] is not None:
         lines.append(_fault_sentence(result, options))
     devices = sorted({r.device for r in timings.records}) or ["this machine"]

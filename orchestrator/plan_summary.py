@@ -11,32 +11,40 @@ from rich.text import Text
 
 from orchestrator.calibration import calibrate, expected_seconds, load_calibration
 from orchestrator.cell_state import CellState
+from orchestrator.changes import Decisions, changed_message, changes
 from orchestrator.cost import Work, disk, gpus_of_trials, hours, pools_to_make, trials_at_once, work_left
 from orchestrator.folders import StudyFolders
+from orchestrator.forecast import ForecastOptions, forecast
 from orchestrator.prospects import power_sentences, prospect_warnings, prospects
 from orchestrator.state import StudyState
 from orchestrator.study import LoadedStudy
 from orchestrator.study_plan import make_plan
 from orchestrator.timings import TrialTimings
+from orchestrator.units import duration, size
+from orchestrator.warm_start import warm_start
 from results.ledger import Ledger
 from results.statistics import smallest_sign_flip_p
 
 
-def summarise_plan(loaded: LoadedStudy, runs: Path, *, measure: bool = False) -> dict[str, Any]:
+def summarise_plan(
+    loaded: LoadedStudy, runs: Path, *, measure: bool = False, cluster: ForecastOptions | None = None
+) -> dict[str, Any]:
     """Everything that `ablate plan` shows, as JSON values.
 
     Args:
         loaded: The study.
         runs: Folder of all studies.
         measure: Calibrate first: train a few steps of each arm on this machine, and keep what that took.
+        cluster: Also forecast the whole study on this cluster.
     """
     study = loaded.spec
-    plan = make_plan(study)
+    plan = make_plan(study, warm_start(study, runs))
     folders = StudyFolders(runs, study.study)
     records = Ledger(folders.ledger).records()
-    state = StudyState(plan, records)
+    decisions = Decisions.load(folders.study)
+    state = StudyState(plan, records, accepted=decisions.accepted)
     own = {c.cell.id: c.records() for c in state.cells}
-    ours = [r for found in own.values() for r in found]
+    ours = list(state.records().values())
     calibration = calibrate(plan, folders) if measure else load_calibration(folders)
     timings = TrialTimings(records, calibration)
     gpus = gpus_of_trials(plan, records)
@@ -77,9 +85,18 @@ def summarise_plan(loaded: LoadedStudy, runs: Path, *, measure: bool = False) ->
         "smallest_p": smallest_sign_flip_p(len(study.seed_list)),
         "comparisons": max((e["comparisons"] for e in found), default=0),
         "prospects": found,
+        "left_out": [{"arm": o.name, "reason": o.reason, "same_as": o.same_as} for o in plan.left_out],
         "warnings": [*loaded.warnings, *prospect_warnings(found)],
     }
+    if changed := changes(plan, state.index.refused, decisions.superseded):
+        summary["warnings"].append(changed_message(folders.study, changed))
     summary["sentences"] = _sentences(summary, len(study.seed_list))
+    summary["forecast"] = None
+    if cluster is not None:
+        blocks = len(pools_to_make(plan, folders, []))
+        seconds = calibration.pool_seconds if calibration is not None else 0.0
+        summary["forecast"] = forecast(plan, records, timings, cluster, pools=blocks, pool_seconds=seconds)
+        summary["sentences"] += summary["forecast"]["sentences"]
     return summary
 
 
@@ -128,6 +145,7 @@ def _sentences(summary: dict[str, Any], seeds: int) -> list[str]:
         lines.append(_costs(summary))
     lines.append(f"{seeds} paired seeds: the smallest p of one comparison is {summary['smallest_p']:.3g}")
     lines += power_sentences(summary["prospects"])
+    lines += [f"left out: {o['arm']}: {o['reason']}" for o in summary["left_out"]]
     if others := summary["other_records"]:
         lines.append(
             f"the ledger has {others} more records, of other settings or training code; they are kept and not used"
@@ -158,21 +176,6 @@ def _costs(summary: dict[str, Any]) -> str:
     if summary["gpus_per_trial"] and summary["gpu_hours"] is not None:
         text = f"{summary['gpu_hours']:.2g} GPU-hours ({summary['gpus_per_trial']:g} a trial); {text}"
     return text
-
-
-def duration(hours: float) -> str:
-    """`3.2 h`, `4.5 min`, `2.1 days`."""
-    if hours >= 48:
-        return f"{hours / 24:.1f} days"
-    return f"{hours:.1f} h" if hours >= 1 else f"{max(hours * 60, 0.1):.1f} min"
-
-
-def size(count: float) -> str:
-    """`12 MB`; powers of ten."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return f"{count / factor:.3g} {unit}"
-    return f"{count:.0f} bytes"
 
 
 def plan_table(summary: dict[str, Any]) -> Table:

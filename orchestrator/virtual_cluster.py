@@ -119,8 +119,6 @@ class _Trial:
 
 @dataclass
 class _Node:
-    free: int
-    up: bool = True
     epoch: int = 0
     """Counts its failures, for processes of an earlier life."""
     running: dict[str, _Trial] = field(default_factory=dict)
@@ -147,15 +145,18 @@ class VirtualCluster:
         self._handles = 0
         self._idle: deque[tuple[int, int]] = deque()
         """(node, its epoch) of processes that wait for a trial."""
+        self._cold: deque[tuple[int, int]] = deque()
+        """The same of places where no process has started yet: one does when there is a trial for it."""
         self._orphans: deque[_Trial] = deque()
-        self._nodes = [_Node(0) for _ in range(shape.nodes)]
+        self._nodes = [_Node() for _ in range(shape.nodes)]
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
         """Simulate until the driver is done."""
         shape, out = self._shape, self.outcome
         for place in range(shape.slots):  # one on each node, then a second on each
-            self._start_process(0.0, place % shape.nodes)
+            self._cold.append((place % shape.nodes, 0))
+        self._fill(0.0)
         if shape.failures_per_node_day:
             for node in range(shape.nodes):
                 self._at(self._random.exponential(86400 / shape.failures_per_node_day), "down", node)
@@ -164,8 +165,6 @@ class VirtualCluster:
             match kind:
                 case "report":
                     self._report(now, *what)
-                case "process":
-                    self._process_ready(now, *what)
                 case "down":
                     self._node_down(now, what)
                 case _:
@@ -185,22 +184,12 @@ class VirtualCluster:
         self.outcome.driver_busy += cost
         return self._driver_free
 
-    def _start_process(self, now: float, node: int) -> None:
-        took = self._shape.actor_start * float(self._random.uniform(0.8, 1.25))
-        self.outcome.starting += took
-        self._at(now + took, "process", (node, self._nodes[node].epoch))
-
-    def _process_ready(self, now: float, node: int, epoch: int) -> None:
-        if self._nodes[node].epoch == epoch and self._nodes[node].up:
-            self._idle.append((node, epoch))
-            self._fill(now)
-
     def _fill(self, now: float) -> None:
-        """Give waiting processes what is ready: trials that lost theirs first."""
-        while self._idle:
-            node, epoch = self._idle[0]
+        """Give processes what is ready, trials that lost theirs first; warm processes before new ones."""
+        while places := self._idle or self._cold:
+            node, epoch = places[0]
             if self._nodes[node].epoch != epoch:
-                self._idle.popleft()
+                places.popleft()
                 continue
             if self._orphans:
                 trial = self._orphans.popleft()
@@ -213,15 +202,19 @@ class VirtualCluster:
                 slow = 1 / self._shape.speed
                 if self._shape.stragglers and self._random.random() < self._shape.stragglers:
                     slow *= STRAGGLER_FACTOR
-                trial = _Trial(handle, slot, self._courses.draw(slot, self._random), slow)
-            self._idle.popleft()
-            self._begin(now, trial, node)
+                trial = _Trial(handle, slot, self._courses.draw(slot, self._random), slow, kept=(slot.first_step, 0.0))
+            places.popleft()
+            self._begin(now, trial, node, cold=places is self._cold)
 
-    def _begin(self, now: float, trial: _Trial, node: int) -> None:
+    def _begin(self, now: float, trial: _Trial, node: int, *, cold: bool) -> None:
         shape = self._shape
         served = self._serve(now, shape.driver_per_trial)
         start = served + max(shape.turnaround - shape.driver_per_trial, 0.0)
         self.outcome.driver_wait += start - now
+        if cold:
+            took = shape.actor_start * float(self._random.uniform(0.8, 1.25))
+            self.outcome.starting += took
+            start += took
         trial.run += 1
         trial.began = trial.checked = start
         trial.done_steps, trial.trained = trial.kept
@@ -238,7 +231,7 @@ class VirtualCluster:
         else:
             row = rows[-1]
         steps = row[0] - trial.done_steps
-        share = steps / rows[-1][0]
+        share = steps / (rows[-1][0] - trial.slot.first_step)
         seconds = (steps * trial.course.per_step + share * trial.course.rest) * trial.slow
         self._at(now + seconds, "report", (trial, trial.run, node, row[0], seconds))
 
@@ -287,7 +280,6 @@ class VirtualCluster:
 
     def _node_down(self, now: float, place: int) -> None:
         node, out = self._nodes[place], self.outcome
-        node.up = False
         node.epoch += 1
         out.node_failures += 1
         for trial in node.running.values():
@@ -304,9 +296,8 @@ class VirtualCluster:
         self._fill(now)
 
     def _node_up(self, now: float, place: int) -> None:
-        self._nodes[place].up = True
         shape = self._shape
         processes = shape.slots // shape.nodes + (place < shape.slots % shape.nodes)
-        for _ in range(processes):
-            self._start_process(now, place)
+        self._cold.extend([(place, self._nodes[place].epoch)] * processes)
+        self._fill(now)
         self._at(now + self._random.exponential(86400 / shape.failures_per_node_day), "down", place)

@@ -3,7 +3,7 @@ import json
 import pytest
 from rich.console import Console
 
-from orchestrator.plan_summary import duration, plan_table, size, summarise_plan
+from orchestrator.plan_summary import plan_table, summarise_plan
 from orchestrator.state import StudyState
 from tests.unit.orchestrator.planning import make_plan, run_made_up_trials, small_study
 
@@ -56,17 +56,3 @@ def test_the_table_has_a_row_for_each_cell(tmp_path):
     table = plan_table(summary)
     assert table.row_count == len(summary["cells"]) == 3
     assert "trial time" in [c.header for c in table.columns]
-
-
-@pytest.mark.parametrize(
-    ("hours", "text"), [(0.0001, "0.1 min"), (0.5, "30.0 min"), (1.25, "1.2 h"), (47, "47.0 h"), (60, "2.5 days")]
-)
-def test_durations_read_well(hours, text):
-    assert duration(hours) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(12, "12 bytes"), (1500, "1.5 kB"), (2.5e6, "2.5 MB"), (3.21e9, "3.21 GB")]
-)
-def test_sizes_read_well(count, text):
-    assert size(count) == text
