@@ -117,7 +117,18 @@ def table(measured: Mapping[str, list[dict[str, float]]]) -> Table:
     """The medians."""
     found = summary(measured)["contenders"]
     shown = Table(title="Milliseconds per instant trial, medians", box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "all", "least", "most", "steady", "first 500", "last 500", "driver MiB", "mirror after, s"):
+    for heading in (
+        "",
+        "all",
+        "least",
+        "most",
+        "steady",
+        "driver CPU",
+        "first 500",
+        "last 500",
+        "driver MiB",
+        "mirror after, s",
+    ):
         shown.add_column(heading, justify="left" if not heading else "right")
     for name, rows in measured.items():
         row = found[name]
@@ -127,7 +138,7 @@ def table(measured: Mapping[str, list[dict[str, float]]]) -> Table:
             f"{1e3 * row['seconds']:.1f}",
             f"{min(times):.1f}",
             f"{max(times):.1f}",
-            *(f"{1e3 * row[key]:.1f}" for key in ("steady", "first_500", "last_500")),
+            *(f"{1e3 * row[key]:.1f}" for key in ("steady", "driver_cpu", "first_500", "last_500")),
             f"{row['driver_mib']:.0f}",
             f"{row['catch_up']:.1f}" if name == "ours" else "",
         )
@@ -140,6 +151,7 @@ class Clock:
     def __init__(self) -> None:
         self.began: float | None = None
         self.ends: list[float] = []
+        self.cpu: list[float] = []
 
     def suggested(self) -> None:
         """A suggestion is asked for."""
@@ -149,6 +161,7 @@ class Clock:
     def ended(self) -> None:
         """A trial is done with."""
         self.ends.append(time.perf_counter())
+        self.cpu.append(time.process_time())
 
     def result(self, catch_up: float) -> dict[str, float]:
         """Seconds per trial."""
@@ -158,6 +171,7 @@ class Clock:
         return {
             "seconds": (self.ends[-1] - self.began) / n,
             "steady": (self.ends[-1] - self.ends[0]) / (n - 1),
+            "driver_cpu": (self.cpu[-1] - self.cpu[0]) / (n - 1),
             "first_500": (self.ends[part] - self.ends[0]) / part,
             "last_500": (self.ends[-1] - self.ends[-1 - part]) / part,
             "start": self.ends[0] - self.began,
@@ -181,11 +195,11 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
     from orchestrator.driver import StudyDriver
     from orchestrator.folders import StudyFolders
     from orchestrator.mirror_process import MirrorProcess
-    from orchestrator.study_plan import make_plan
     from orchestrator.provenance import code_provenance
     from orchestrator.runner import manifest
     from orchestrator.state import StudyState
     from orchestrator.study import load_study
+    from orchestrator.study_plan import make_plan
     from orchestrator.tune_adapters import run_trials
     from orchestrator.view import StudyView
     from results.ledger import Ledger

@@ -13,9 +13,12 @@ from ray.tune.search import Searcher
 
 from orchestrator.driver import StudyDriver
 from results.records import TrialRecord
+from trainables.algorithms import module_folders
 from trainables.trainable import PAYLOAD
 
 RETRIES_OF_LOST_PROCESSES = 3
+_KEPT_FOR_A_RESTORE = ("_stopped_trials", "_failed_trials", "_trials_to_cache")
+"""Sets of trials in Tune's controller; private, so a test holds them against the Ray that is installed."""
 
 
 class StudySearcher(Searcher):  # type: ignore[misc]
@@ -31,6 +34,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         self._constants = {
             "cache": str(cache.resolve()),
             "checkpoints": str(driver.folders.checkpoints.resolve()),
+            "modules": module_folders({c.arm.algorithm for c in driver.state.plan.cells}),
         }
         self._on_record = on_record
         self.fault: Exception | None = None
@@ -68,7 +72,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]
 
 
 class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
-    """Stops a trial when it is above its own limits, which come from its own cell's complete generations."""
+    """Stops a trial when it is above its own limits, which come from its own cell's complete generations.
+
+    It also makes Tune's controller let go of trials that ended. Tune keeps every trial, with its last result, for a restore that
+    studies never make, and walks the list at every step: memory and time per trial would grow with the length of the study.
+    """
 
     def __init__(self, driver: StudyDriver) -> None:
         super().__init__()
@@ -82,6 +90,14 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         """STOP or CONTINUE."""
         stop = self._driver.receive(trial.trial_id, result[PAYLOAD][0])
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Let go of the trials that ended before this one, which Tune is still busy with."""
+        trials = tune_controller.get_trials()
+        ended = {t for t in trials if t.is_finished()}
+        trials[:] = [t for t in trials if t not in ended]
+        for name in _KEPT_FOR_A_RESTORE:
+            getattr(tune_controller, name).difference_update(ended)
 
 
 def run_trials(

@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from ray import tune
 
 from trainables.algorithms import AlgorithmNotFound, resolve
@@ -20,9 +19,17 @@ from trainables.data.datasets import DatasetDamaged, DatasetMissing
 from trainables.data.seed_block import SeedBlock, load_seed_block
 from trainables.environment import environment
 from trainables.files import checkpoint_path
+from trainables.lazy import LazyModule
 from trainables.source import source_of
 from trainables.specs import DataSpec, Phase, TrialSpec
-from trainables.training import CheckpointDamaged, Trainer, TrainingDiverged
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainables import training
+    from trainables.training import Trainer
+else:  # the driver imports this module too, to name the class, and needs neither
+    torch, training = LazyModule("torch"), LazyModule("trainables.training")
 
 PAYLOAD = "ablate"
 """Key of a result under which a list of one dict holds all that the driver reads."""
@@ -44,7 +51,6 @@ class DataChanged(Exception):
 
 _EXPECTED = (
     AlgorithmNotFound,
-    TrainingDiverged,
     DatasetMissing,
     DatasetDamaged,
     SourceChanged,
@@ -87,7 +93,11 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
             payload = self._report()
         except Exception as problem:  # whatever a trial raises is that trial's result, and the study goes on
             self._trainer = None
-            message = str(problem) if isinstance(problem, _EXPECTED) else f"{type(problem).__name__}: {problem}"
+            message = (
+                str(problem)
+                if isinstance(problem, (*_EXPECTED, training.TrainingDiverged))
+                else f"{type(problem).__name__}: {problem}"
+            )
             payload = {
                 **self._about(),
                 "rows": [],
@@ -154,15 +164,15 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
         while origin is not None:  # its own checkpoint, else that of the longest trial which it continues
             checkpoint = self._checkpoint(origin)
             if checkpoint.exists():
-                trainer = Trainer(spec, block, device)
+                trainer = training.Trainer(spec, block, device)
                 try:
                     trainer.load(checkpoint, of=origin)
-                except CheckpointDamaged:  # begin earlier: slower, and the same result
+                except training.CheckpointDamaged:  # begin earlier: slower, and the same result
                     checkpoint.unlink(missing_ok=True)
                 else:
                     return trainer
             origin = origin.parent()
-        return Trainer(spec, block, device)
+        return training.Trainer(spec, block, device)
 
     def _checkpoint(self, spec: TrialSpec) -> Path:
         return checkpoint_path(Path(self.config["checkpoints"]), spec.trial_id)

@@ -1,0 +1,106 @@
+"""The run loop on a real Ray, with trials that take no time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray import tune
+
+from orchestrator import tune_adapters
+from orchestrator.tune_adapters import StudyScheduler, run_trials
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Instant(tune.Trainable):
+    def setup(self, config: dict[str, Any]) -> None:
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.config = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        return {"done": True, "ablate": [{"answer": self.config["spec"]}]}
+
+
+@dataclass
+class Driver:
+    """Hands out numbers, as `StudyDriver` does trials."""
+
+    folders: Any
+    trials: int
+    handed: int = 0
+    answers: dict[str, str] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+    fails_at: int | None = None
+
+    @property
+    def done(self) -> bool:
+        return len(self.closed) >= self.trials
+
+    @property
+    def state(self) -> Any:
+        return SimpleNamespace(plan=SimpleNamespace(study=SimpleNamespace(study="instant")))
+
+    def hand_out(self, handle: str) -> Any:
+        if self.handed >= self.trials:
+            return None
+        self.handed += 1
+        return SimpleNamespace(spec=SimpleNamespace(model_dump_json=lambda number=self.handed: str(number)))
+
+    def receive(self, handle: str, payload: dict[str, Any]) -> bool:
+        self.answers[handle] = payload["answer"]
+        return False
+
+    def close(self, handle: str, *, lost: str | None = None) -> Any:
+        if self.fails_at == len(self.closed):
+            raise OSError("no space left on device")
+        self.closed.append(self.answers[handle])
+        return handle
+
+
+def run_instant(driver: Driver, tmp_path: Path) -> list[Any]:
+    records: list[Any] = []
+    run_trials(driver, Instant, cpus=1, gpus=0, cache=tmp_path, on_record=records.append)  # type: ignore[arg-type]
+    return records
+
+
+def test_tune_lets_go_of_trials_that_ended(shared_ray, tmp_path, monkeypatch):
+    kept = []
+    forget = StudyScheduler.on_trial_complete
+
+    def counting(self, tune_controller, trial, result):
+        forget(self, tune_controller, trial, result)
+        sets = [getattr(tune_controller, name) for name in tune_adapters._KEPT_FOR_A_RESTORE]
+        kept.append(max(len(tune_controller.get_trials()), *map(len, sets)))
+
+    monkeypatch.setattr(StudyScheduler, "on_trial_complete", counting)
+    driver = Driver(SimpleNamespace(checkpoints=tmp_path), trials=25)
+    records = run_instant(driver, tmp_path)
+    assert sorted(map(int, driver.closed)) == list(range(1, 26))
+    assert len(records) == 25
+    assert len(kept) == 25
+    assert max(kept) <= 8, "four actors, and what is on its way to them"
+
+
+def test_a_record_that_cannot_be_written_ends_the_run_with_its_own_error(shared_ray, tmp_path):
+    driver = Driver(SimpleNamespace(checkpoints=tmp_path), trials=25, fails_at=3)
+    with pytest.raises(OSError, match="no space left"):
+        run_instant(driver, tmp_path)
+    assert len(driver.closed) < 25
+
+
+def test_what_the_driver_imports_leaves_torch_to_the_workers():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, orchestrator.runner, orchestrator.tune_adapters, trainables.trainable;"
+        "sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
