@@ -14,8 +14,6 @@ from orchestrator.study import load_study as _load
 from results.tables import MainTable
 
 if TYPE_CHECKING:
-    import pyarrow
-
     from orchestrator.study_plan import Plan
     from results.records import TrialRecord
 
@@ -107,7 +105,7 @@ class StudyResult:
         """The report's page."""
         return self.folder / "report" / "report.html"
 
-    def ledger(self) -> pyarrow.Table:
+    def ledger(self) -> Any:
         """All records as a pyarrow Table; nested values are JSON text."""
         from results.ledger import Ledger
 

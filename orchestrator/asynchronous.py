@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from orchestrator.cell import Cell
 from orchestrator.search import CellSearch, Search
@@ -35,6 +36,7 @@ class AsynchronousTuning:
         self._spent = sum(charge(cell.info, r) for r in self._done)
         self._numbers = {r.number for r in self._done}
         self._suggested = {config_key(r.suggested) for r in self._done}
+        self._reopened = list(index.reopened.get(cell.search_id, ()))
         self._running: dict[int, Slot] = {}
         self._next: Slot | None = None
         self._exhausted = False
@@ -86,20 +88,26 @@ class AsynchronousTuning:
         """A suggestion from all that is known now; equal ones are passed over, and the search ends when nothing else comes."""
         if self._search is None:
             self._search = self._make_search(self._cell)
-        cell = self._cell
+        while self._reopened:
+            number, suggested = self._reopened.pop(0)
+            if number not in self._numbers and config_key(suggested) not in self._suggested:
+                return self._slot(number, suggested)
         for _ in range(MOST_REPEATS):
             number = next(n for n in range(len(self._numbers) + 1) if n not in self._numbers)
             self._numbers.add(number)
             suggested = self._search.suggest(self._done, number)
-            key = config_key(suggested)
-            if key in self._suggested:
-                continue
-            self._suggested.add(key)
-            spec = cell.trial(suggested, cell.tuning_seed, "tune", search=cell.search_id)
-            attempt = self._index.attempt(spec.trial_id)
-            return Slot(cell=cell, phase="tune", number=number, spec=spec, suggested=suggested, attempt=attempt)
+            if config_key(suggested) not in self._suggested:
+                return self._slot(number, suggested)
         self._exhausted = True
         return None
+
+    def _slot(self, number: int, suggested: Mapping[str, Any]) -> Slot:
+        cell = self._cell
+        self._numbers.add(number)
+        self._suggested.add(config_key(suggested))
+        spec = cell.trial(suggested, cell.tuning_seed, "tune", search=cell.search_id)
+        attempt = self._index.attempt(spec.trial_id)
+        return Slot(cell=cell, phase="tune", number=number, spec=spec, suggested=suggested, attempt=attempt)
 
     def finish(self, record: TrialRecord) -> list[TrialRecord]:
         """Take a record in."""

@@ -13,9 +13,9 @@ from orchestrator.sections import SearchSpec
 from orchestrator.stopping import StopLimits
 from results.manifest import ArmInfo, CellInfo
 from results.origins import Origin
-from search_spaces import Range
+from search_spaces import Range, data_fields
 from trainables.configuration import content_hash
-from trainables.specs import Phase, Stage, TrialSpec
+from trainables.specs import DataSpec, Phase, Stage, TrialSpec
 
 MOST_TRIALS = 4
 """Trials that may start for each that is granted, however early the stopped ones ended."""
@@ -155,6 +155,13 @@ class Cell:
             takes=self.takes,
         )
 
+    def _data(self, changes: Mapping[str, Any]) -> DataSpec:
+        """The condition's data; where the search chose the number of labels, validated on as many images as without."""
+        data = self.condition.data
+        if not changes:
+            return data
+        return DataSpec(**{**dict(data), "validation_per_class": data.validation_size, **changes})
+
     def trial(
         self,
         suggested: Mapping[str, Any],
@@ -168,12 +175,12 @@ class Cell:
 
         `suggested` may have `stages`, the hyperparameters over time that a population arrived at.
         """
-        values = {name: value for name, value in suggested.items() if name != "stages"}
+        values, data = data_fields({name: value for name, value in suggested.items() if name != "stages"})
         return TrialSpec(
             algorithm=self.arm.algorithm,
             off=self.arm.off,
             hyperparameters={**self.defaults, **values},
-            data=self.condition.data,
+            data=self._data(data),
             training=self.condition.training,
             seed=seed,
             phase=phase,

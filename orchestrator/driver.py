@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.folders import StudyFolders
+from orchestrator.open_trials import OpenTrials
 from orchestrator.slots import Slot
 from orchestrator.state import StudyState
 from results.ledger import Ledger
@@ -67,6 +68,7 @@ class StudyDriver:
         self.stopped: str | None = None
         """Which limit ended the run early."""
         self._held = 0.0
+        self._open = OpenTrials(folders.open)
         self._code = dict(code)
         self._actors = actors
         self.limit: Callable[[StudyDriver], str | None] | None = None
@@ -93,6 +95,7 @@ class StudyDriver:
             return None
         slot = self.state.take()
         if slot is not None:
+            self._open.note(slot)
             self.running[handle] = Running(slot)
         return slot
 
@@ -120,6 +123,7 @@ class StudyDriver:
         self.ledger.append(record)
         if trial.slot.spec.until == trial.slot.spec.training.steps:  # others may go on from one that ends earlier
             checkpoint_path(self.folders.checkpoints, record.trial_id).unlink(missing_ok=True)
+        self._open.forget(record.trial_id)
         self.written += 1
         self.failed += record.status == "failed"
         self.trained += record.steps

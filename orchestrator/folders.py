@@ -34,6 +34,11 @@ class StudyFolders:
         return self.study / "checkpoints"
 
     @property
+    def open(self) -> Path:
+        """Suggestions of asynchronous searches that are in motion."""
+        return self.study / "open"
+
+    @property
     def report(self) -> Path:
         """Tables and figures."""
         return self.study / "report"

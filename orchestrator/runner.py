@@ -19,6 +19,7 @@ from orchestrator.folders import StudyFolders
 from orchestrator.limits import RunLimits
 from orchestrator.lock import study_lock
 from orchestrator.mirror_process import PROGRESS_NAME, MirrorProcess, MirrorStatus, tracking_uri
+from orchestrator.open_trials import OpenTrials
 from orchestrator.provenance import code_provenance, run_provenance
 from orchestrator.quiet import quiet_output
 from orchestrator.signals import interruptible
@@ -92,6 +93,7 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
     folders = StudyFolders(options.runs, study.study)
     ledger = Ledger(folders.ledger)
     with study_lock(folders.lock), ExitStack() as stack:
+        stack.callback(ledger.close)
         remove_temporary_files(folders.study)
         remove_temporary_files(folders.pools)
         for damaged in ledger.set_aside_damaged():
@@ -99,7 +101,13 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
         plan = make_plan(study, warm_start(study, options.runs, write=True))
         records = ledger.records()
         decisions = decide(plan, records, folders.study, options.changed)
-        state = StudyState(plan, records, accepted=decisions.accepted, retry_failed=options.retry_failed)
+        state = StudyState(
+            plan,
+            records,
+            accepted=decisions.accepted,
+            retry_failed=options.retry_failed,
+            reopened=OpenTrials(folders.open).by_search(),
+        )
         remember_sources(folders.study, plan)
         manifest(plan, loaded, decisions).save(folders.study)
         outcome = RunOutcome(folders=folders, plan=plan)

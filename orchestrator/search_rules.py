@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
+import trainables.data
 from orchestrator.design_rules import value_findings
 from orchestrator.errors import did_you_mean, quoted
 from orchestrator.rules import repeated, rule, unknown
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from orchestrator.study import StudySpec
 
 MOST_GRID_POINTS = 100_000
+LABELS = "data.labels_per_class"
+DATA_FIELDS = frozenset({LABELS})
+"""Fields of the data condition that a search may choose."""
 ONE_OBJECTIVE = frozenset({"cma-es"})
 
 
@@ -45,7 +49,7 @@ def _ranges_are_ranges(study: StudySpec) -> Iterator[Finding]:
     for name, value in study.search.ranges.items():
         at: KeyPath = ("search", "ranges", name)
         users = _users(study, name)
-        if not users:
+        if not users and name not in DATA_FIELDS:
             yield from _nobody_has(study, name, at, ("search", "ranges"))
             continue
         try:
@@ -70,7 +74,7 @@ def _grid_holds_values(study: StudySpec) -> Iterator[Finding]:
         return
     for name, values in grid.items():
         users = _users(study, name)
-        if not users:
+        if not users and name not in DATA_FIELDS:
             yield from _nobody_has(study, name, (*at, name), at)
         for i, value in enumerate(values):
             for algorithm in users[:1]:
@@ -121,6 +125,32 @@ def _objectives_fit(study: StudySpec) -> Iterator[Finding]:
         yield Finding(("search", "early_stopping", "rule"), message, ("search", "early_stopping"))
 
 
+@rule("search.objectives", "search.spaces", "search.ranges", "data", "conditions", "method", "baselines")
+def _labels_are_searched_and_there(study: StudySpec) -> Iterator[Finding]:
+    if set(study.search.spaces) - set(search_spaces.GROUPS) or study.method not in ALGORITHMS:
+        return
+    try:
+        labels = study.searched(study.method).get(LABELS)
+    except ValueError:  # a range that is reported by its own rule
+        return
+    if labels is None:
+        if "labels" in study.search.objectives and study.search.trials:
+            message = "labels is the same in every trial; add the search space 'labels', or remove the objective"
+            yield Finding(("search", "objectives"), message)
+        return
+    most = max(labels.values) if isinstance(labels, Choice) else labels.high
+    least = min(labels.values) if isinstance(labels, Choice) else labels.low
+    at: KeyPath = ("search", "ranges") if LABELS in study.search.ranges else ("search", "spaces")
+    if not isinstance(most, int) or not isinstance(least, int) or least < 1:
+        yield Finding(at, f"{LABELS}: expected whole numbers from 1 on")
+        return
+    if study.data.dataset in trainables.data.DATASETS and not study.conditions:
+        changes = {"labels_per_class": most, "validation_per_class": study.data.validation_size}
+        problem = trainables.data.check_sizes(study.data.model_copy(update=changes))
+        if problem:
+            yield Finding(at, f"{LABELS} up to {most}: {problem}")
+
+
 @rule("search.constraints")
 def _constraints_are_bounds(study: StudySpec) -> Iterator[Finding]:
     at: KeyPath = ("search", "constraints")
@@ -140,7 +170,7 @@ def _starts_are_configurations(study: StudySpec) -> Iterator[Finding]:
         at: KeyPath = ("search", "start", i)
         for name, value in start.items():
             users = _users(study, name)
-            if not users:
+            if not users and name not in DATA_FIELDS:
                 yield from _nobody_has(study, name, at, ("search", "start"))
             for algorithm in users[:1]:
                 yield from value_findings(algorithm, {name: value}, at, ("search", "start"))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from orchestrator.cell import Cell
 from orchestrator.cell_state import CellState
+from orchestrator.open_trials import Open
 from orchestrator.search import CellSearch, Search
 from orchestrator.slots import Slot
 from orchestrator.study_plan import Plan
@@ -35,9 +36,11 @@ class StudyState:
         accepted: Collection[Origin] = (),
         retry_failed: bool = False,
         search: Callable[[Cell], Search] = CellSearch,
+        reopened: Mapping[str, Sequence[Open]] | None = None,
     ) -> None:
         self.plan = plan
         self.index = RecordIndex((c.info for c in plan.cells), accepted, retry_failed=retry_failed)
+        self.index.reopened = reopened or {}
         for record in records:
             self.index.add(record)
         own: dict[tuple[str, str], CellState] = {}

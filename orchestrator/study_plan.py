@@ -14,7 +14,7 @@ from orchestrator.conditions import Condition
 from orchestrator.study import StudySpec
 from results.manifest import ArmInfo, Factorial, LeftOut
 from results.origins import Origin
-from search_spaces import Range
+from search_spaces import DATA_PREFIX, Range
 from trainables.algorithms import ALGORITHMS
 from trainables.data.seed_block import load_dataset
 from trainables.environment import environment
@@ -97,7 +97,7 @@ def _cell(study: StudySpec, arm: ArmInfo, condition: Condition, origin: Origin, 
         defaults=defaults,
         space={} if inherits else space,
         search=study.search,
-        start=() if inherits else _start(study, defaults, space, earlier),
+        start=() if inherits else _start(study, {**_data_values(condition), **defaults}, space, earlier),
         warm=() if inherits else known,
         tuning_seed=study.tuning_seed,
         confirming_seeds=study.confirming_seeds,
@@ -113,6 +113,10 @@ def _takes(study: StudySpec, arm: ArmInfo) -> tuple[str, ...]:
     """Fields of the full method's search that mean something in the arm and that it does not fix itself."""
     exists = set(arm_parameters(arm)) - set(arm.values)
     return tuple(name for name in study.searched(study.method, study.off) if name in exists)
+
+
+def _data_values(condition: Condition) -> dict[str, Any]:
+    return {f"{DATA_PREFIX}{name}": value for name, value in dict(condition.data).items()}
 
 
 def _start(

@@ -49,6 +49,8 @@ class RecordIndex:
         self._attempts: dict[str, int] = {}
         self._slots: dict[Slot, tuple[Any, TrialRecord]] = {}
         self._asynchronous: dict[str, dict[int, TrialRecord]] = {}
+        self.reopened: Mapping[str, Sequence[tuple[int, Mapping[str, Any]]]] = {}
+        """By asynchronous search: (number, values) of suggestions that were in motion when the last run ended."""
         self.refused: list[TrialRecord] = []
         """Records of the study's cells that do not count because their origin is neither current nor accepted."""
 
@@ -199,7 +201,9 @@ def _order(cell: CellInfo, limits: Sequence[Constraint], record: TrialRecord) ->
 
 
 def objective(record: TrialRecord, name: str) -> float:
-    """What a search minimises: a metric of the last report, or `seconds` or `steps` of the trial."""
+    """What a search minimises: a metric of the last report, `seconds` or `steps` of the trial, or its labelled images."""
+    if name == "labels":
+        return float(record.data.get("labelled", math.inf))
     if name in ("seconds", "steps"):
         return float(getattr(record, name))
     return float(record.metrics.get(name, math.inf))
