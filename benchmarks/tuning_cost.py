@@ -1,0 +1,319 @@
+"""What tuning costs: training steps until a search has found what random search without early stopping finds.
+
+    python benchmarks/tuning_cost.py [--repeats 8] [--trials 24] [--validation 20] [--set search.generation=4 ...]
+                                     [--compare NAME=KEY=VALUE,KEY=VALUE ...] [--processes 2] [--cache DIR] [--json]
+
+One cell, RSMatch on the data and the training of studies/digits.yaml. In every repeat (a seed block of its own, and suggestions
+of its own):
+
+1. Random search of `--trials` full trials, the defaults first, gives the best validation error e*.
+2. The default search, with suggestions that are independent of the first one's and the defaults first too, gets as many steps.
+   Counted are the steps that it trains, one trial after another, until a trial that was not stopped has an error of e* or less.
+   A search that never does counts with the whole budget, and is shown.
+
+The ratio is these steps over all steps of the random search, in the mean over the repeats. Beside it: over the steps that a
+random search in random order needs on average until it meets its own best. Everything that decides is the study engine's
+own (`StudyDriver`, its search, its stopping rule), without Ray. With the study's own two validation images per class errors lie
+on a grid of 5 points and many trials tie; `--validation` sets how many there are, and the table shows how many distinct errors
+random search saw. The spaces are those of the study and `optimiser`, so that there is something to find;
+`--set search.spaces=[thresholds,loss-weights] --set hyperparameters.rsmatch.learning_rate=0.06` is the study's own search.
+
+Curves of trained trials are kept in `--cache`, by all that decides them, so that another rule costs only what is new.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import statistics
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.driver import StudyDriver
+from orchestrator.folders import StudyFolders
+from orchestrator.sections import FIRST_TUNING_SEED, SearchSpec
+from orchestrator.state import StudyState
+from orchestrator.study import load_study
+from orchestrator.study_plan import Plan, make_plan
+from results.ledger import Ledger
+from results.records import TrialRecord
+from trainables.configuration import content_hash
+from trainables.data.seed_block import SeedBlock, load_seed_block
+from trainables.files import write_atomically
+from trainables.specs import DataSpec, TrialSpec
+from trainables.training import Row, Trainer, TrainingDiverged
+
+STUDY = Path(__file__).parents[1] / "studies" / "digits.yaml"
+SPACES = "[thresholds,loss-weights,optimiser]"
+RANDOM = ("search.sampler=random", "search.early_stopping.rule=none", "search.generation=1")
+OTHER_SUGGESTIONS = 500_000
+"""Added to the search seed of random search, so that its suggestions are none of the compared search's."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all searches of a measurement share."""
+
+    trials: int
+    overrides: tuple[str, ...]
+    cache: Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What tuning costs, in steps", allow_abbrev=False)
+    parser.add_argument("--repeats", type=int, default=8, help="searches of each kind, each on a seed block of its own")
+    parser.add_argument("--trials", type=int, default=24, help="full trials of random search")
+    parser.add_argument("--validation", type=int, default=20, help="validation images per class; the study has 2")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change of the whole study")
+    parser.add_argument(
+        "--compare",
+        action="append",
+        default=[],
+        metavar="NAME=KEY=VALUE,...",
+        help="another search, e.g. median=rule=median",
+    )
+    parser.add_argument("--only-compared", action="store_true", help="leave the default search out")
+    parser.add_argument("--processes", type=int, default=1, help="repeats at the same time")
+    parser.add_argument("--cache", type=Path, help="folder of synthetic pools and trained curves; else a temporary one")
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ablate-tuning-") as scratch:
+        setting = Setting(
+            options.trials, (*base_overrides(options.validation), *options.set), options.cache or Path(scratch)
+        )
+        searches = {} if options.only_compared else {"default": ()}
+        searches |= dict(parse_search(text) for text in options.compare)
+        result = measure(setting, searches, options.repeats, options.processes)
+    if options.json:
+        print(json.dumps(result))
+        return
+    Console(width=150).print(table(result))
+
+
+def base_overrides(validation: int) -> tuple[str, ...]:
+    """The digits study with one arm, the library's default search, and the ranges of the benchmark."""
+    default = SearchSpec()
+    rule = default.early_stopping
+    return (
+        f"data.validation_per_class={validation}",
+        "ablation.design=none",
+        "baselines=[]",
+        "hyperparameters={}",
+        f"search.spaces={SPACES}",
+        f"search.sampler={default.sampler}",
+        f"search.generation={default.generation}",
+        f"search.budget={default.budget}",
+        f"search.early_stopping.rule={rule.rule}",
+        f"search.early_stopping.after={rule.after}",
+        f"search.early_stopping.keep={rule.keep}",
+        "evaluate.seeds=6",
+    )
+
+
+def parse_search(text: str) -> tuple[str, tuple[str, ...]]:
+    """`NAME=KEY=VALUE,...`; keys are those of the section search, and of early_stopping without its name."""
+    name, _, rest = text.partition("=")
+    changes = []
+    for change in filter(None, rest.split(",")):
+        key = change.partition("=")[0]
+        changes.append(f"search.early_stopping.{change}" if key in ("rule", "after", "keep") else f"search.{change}")
+    return name, tuple(changes)
+
+
+def measure(setting: Setting, searches: dict[str, tuple[str, ...]], repeats: int, processes: int) -> dict[str, Any]:
+    """All searches on all repeats."""
+    jobs = [(setting, tuple(searches.items()), repeat) for repeat in range(repeats)]
+    if processes > 1:
+        with multiprocessing.get_context("spawn").Pool(processes) as pool:
+            rows = pool.map(one_repeat, jobs, chunksize=1)
+    else:
+        rows = [one_repeat(job) for job in jobs]
+    found: dict[str, Any] = {}
+    for name in searches:
+        runs = [row["searches"][name] for row in rows]
+        ratios = [run["steps"] / row["random_steps"] for run, row in zip(runs, rows, strict=True)]
+        own = [run["steps"] / row["first_best_steps"] for run, row in zip(runs, rows, strict=True)]
+        spread = statistics.stdev(ratios) / math.sqrt(repeats) if repeats > 1 else math.nan
+        found[name] = {
+            "ratio": statistics.fmean(ratios),
+            "standard_error": spread,
+            "median_ratio": statistics.median(ratios),
+            "ratio_vs_first_best": sum(r["steps"] for r in runs) / sum(r["first_best_steps"] for r in rows),
+            "ratios": ratios,
+            "own": own,
+            "never_reached": sum(not run["reached"] for run in runs),
+            "steps_per_trial": statistics.fmean(run["steps_per_trial"] for run in runs),
+            **runs[0]["search"],
+        }
+    first = next(iter(found.values()))
+    return {
+        **{key: first[key] for key in ("ratio", "standard_error", "ratio_vs_first_best", "never_reached")},
+        "repeats": repeats,
+        **{key: first[key] for key in ("sampler", "rule", "keep", "after", "generation", "budget")},
+        "trials": setting.trials,
+        "validation_images": rows[0]["validation_images"],
+        "distinct_errors": statistics.fmean(row["distinct"] for row in rows),
+        "best_errors": [row["best"] for row in rows],
+        "searches": found,
+    }
+
+
+def one_repeat(job: tuple[Setting, tuple[tuple[str, tuple[str, ...]], ...], int]) -> dict[str, Any]:
+    """One random search, and each of the others on the same seed block."""
+    setting, searches, repeat = job
+    torch.set_num_threads(1)
+    full = list(run_search(plan_of(setting, RANDOM, repeat, OTHER_SUGGESTIONS), setting.cache))
+    errors = [r.metrics["val_error"] if r.status == "completed" else math.inf for r in full]
+    best = min(errors)
+    ties = sum(e == best for e in errors)
+    steps = sum(r.steps for r in full)
+    row: dict[str, Any] = {
+        "random_steps": steps,
+        "first_best_steps": steps / len(full) * (len(full) + 1) / (ties + 1),  # mean over all orders
+        "best": best,
+        "distinct": len(set(errors)),
+        "validation_images": 0,
+        "searches": {},
+    }
+    for name, changes in searches:
+        plan = plan_of(setting, changes, repeat)
+        row["validation_images"] = plan.cells[0].condition.data.validation_size * 10
+        used, trials, reached = 0, 0, False
+        for record in run_search(plan, setting.cache):
+            used += record.steps
+            trials += 1
+            if record.status == "completed" and record.metrics["val_error"] <= best:
+                reached = True
+                break
+        search = plan.study.search
+        row["searches"][name] = {
+            "steps": used if reached else steps,
+            "reached": reached,
+            "steps_per_trial": used / trials / plan.study.training.steps,
+            "search": {
+                "sampler": search.sampler,
+                "rule": search.early_stopping.rule,
+                "keep": search.early_stopping.keep,
+                "after": search.early_stopping.after,
+                "generation": search.generation,
+                "budget": search.budget,
+            },
+        }
+    return row
+
+
+def plan_of(setting: Setting, changes: Sequence[str], repeat: int, seed_offset: int = 0) -> Plan:
+    """The benchmark's one cell; suggestions by repeat and offset, the seed block by the repeat alone."""
+    seed = repeat + seed_offset
+    overrides = [*setting.overrides, *changes, f"search.trials={setting.trials}", f"search.seed={seed}"]
+    plan = make_plan(load_study(STUDY, overrides).spec)
+    cells = tuple(replace(cell, tuning_seed=FIRST_TUNING_SEED + repeat) for cell in plan.cells)
+    return replace(plan, cells=cells)
+
+
+def run_search(plan: Plan, cache: Path) -> Iterator[TrialRecord]:
+    """The records of the plan's search, one trial after another, as they are written; copies of equal suggestions cost nothing."""
+    with tempfile.TemporaryDirectory(prefix="ablate-tuning-") as scratch:
+        folders = StudyFolders(Path(scratch), plan.study.study)
+        driver = StudyDriver(StudyState(plan, []), folders, Ledger(folders.ledger), code={}, actors=1)
+        while (slot := driver.hand_out("trial")) is not None and slot.phase == "tune":
+            yield train(driver, slot.spec, cache)
+
+
+def train(driver: StudyDriver, spec: TrialSpec, cache: Path) -> TrialRecord:
+    """One trial of the driver's, to its end or to where it is stopped."""
+    seconds = 0.0
+    try:
+        for step, row in Curves(cache).rows(spec):
+            seconds += 1e-3
+            if driver.receive("trial", {"rows": [(step, row)], "seconds": seconds}):
+                break
+    except TrainingDiverged as problem:
+        driver.receive("trial", {"rows": [], "failed": str(problem), "seconds": seconds})
+    record = driver.close("trial")
+    assert record is not None
+    return record
+
+
+class Curves:
+    """Rows of trials, from disk as far as they were trained before.
+
+    Args:
+        folder: Keeps synthetic pools and curves.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def rows(self, spec: TrialSpec) -> Iterator[tuple[int, Row]]:
+        """Report after report; trains when asked for more than is known. Raises TrainingDiverged as the trainer does."""
+        path = self._folder / "curves" / f"{content_hash({**spec.values(), 'search': '', 'stop_above': []})}.json"
+        known = json.loads(path.read_text()) if path.exists() else {"rows": [], "diverged": ""}
+        for step, row in known["rows"]:
+            yield step, row
+        if known["diverged"]:
+            raise TrainingDiverged(known["diverged"])
+        if known["rows"] and known["rows"][-1][0] == spec.until:
+            return
+        trainer = Trainer(spec, _block(spec.data, spec.seed, self._folder / "pools"), torch.device("cpu"))
+        fresh: list[tuple[int, Row]] = []
+        diverged = ""
+        try:
+            while not trainer.finished:
+                row = trainer.run_to_report()
+                fresh.append((trainer.step, row))
+                if len(fresh) > len(known["rows"]):
+                    yield trainer.step, row
+        except TrainingDiverged as problem:
+            diverged = str(problem)
+            raise
+        finally:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps({"rows": fresh, "diverged": diverged}).encode())
+
+
+@lru_cache(maxsize=2)
+def _block(data: DataSpec, seed: int, pools: Path) -> SeedBlock:
+    return load_seed_block(data, seed, "tune", pools)
+
+
+def table(result: dict[str, Any]) -> Table:
+    """One line for each search."""
+    found = Table(
+        title=f"Steps to the best of {result['trials']} random trials, {result['repeats']} repeats, "
+        f"{result['validation_images']} validation images ({result['distinct_errors']:.1f} distinct errors in a random search)"
+    )
+    for heading in ("search", "sampler", "rule", "generation"):
+        found.add_column(heading)
+    for heading in ("ratio", "± s.e.", "median", "vs first best", "never reached", "length of a trial"):
+        found.add_column(heading, justify="right")
+    for name, row in result["searches"].items():
+        rule = row["rule"] + (f" {row['keep']:g}" if row["rule"] == "quantile" else "")
+        rule += f" from {row['after']:g}" if row["rule"] != "none" else ""
+        found.add_row(
+            name,
+            row["sampler"],
+            rule,
+            str(row["generation"]),
+            f"{row['ratio']:.2f}",
+            f"{row['standard_error']:.2f}",
+            f"{row['median_ratio']:.2f}",
+            f"{row['ratio_vs_first_best']:.2f}",
+            f"{row['never_reached']} of {len(row['ratios'])}",
+            f"{row['steps_per_trial']:.0%}",
+        )
+    return found
+
+
+if __name__ == "__main__":
+    main()
