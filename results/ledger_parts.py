@@ -60,7 +60,7 @@ assert set(SCHEMA.names) == {field.name for field in fields(TrialRecord)}
 
 _SINCE_ADDED: dict[str, Any] = {"attempt": 0, "same_as": None}
 """Columns that ledgers of the first releases lack, and what their absence means."""
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 1024
 """Most rows of a row group, so that reading a big file takes little memory."""
 _MANY_BYTES = 2**18  # a small part is decoded sooner than it is handed to threads
 _DIGEST_KEY = "ablate.digest"

@@ -19,6 +19,7 @@ TEXTS_PER_BLOCK = 16
 KEPT_PARSED = 512
 _SEPARATOR = b"\0"  # which no JSON text contains
 _CODEC = "zstd"
+_DECODER = json.JSONDecoder()
 
 
 class Block:
@@ -31,16 +32,21 @@ class Block:
         self._size = len(content)
         self._packed: bytes = pa.compress(content, codec=_CODEC, asbytes=True)
 
-    def text(self, place: int) -> str:
-        """The text at `place`, from 0."""
+    def texts(self) -> list[bytes]:
+        """All of them, as UTF-8."""
         content: bytes = pa.decompress(self._packed, self._size, codec=_CODEC, asbytes=True)
-        return content.split(_SEPARATOR)[place].decode()
+        return content.split(_SEPARATOR)
+
+
+@lru_cache(maxsize=16)
+def _unpacked(block: Block) -> list[bytes]:
+    return block.texts()  # whoever looks at one record is likely to look at the next
 
 
 class Packed(Mapping[str, Any]):
     """A JSON object, equal to the plain dictionary with the same content.
 
-    Each look may parse the text again (about 0.1 ms for curves); the last some hundred looked at stay parsed.
+    A look may parse the text again (about 0.1 ms for all curves of a record); the last some hundred looked at stay parsed.
 
     Args:
         block: The block that has the text.
@@ -74,7 +80,7 @@ class Packed(Mapping[str, Any]):
     @property
     def text(self) -> str:
         """The JSON text."""
-        return self._block.text(self._place)
+        return _unpacked(self._block)[self._place].decode()
 
     def _parsed(self) -> dict[str, Any]:
         return _parsed(self._block, self._place)
@@ -96,9 +102,18 @@ class Packed(Mapping[str, Any]):
 
 
 class PackedCurves(Packed):
-    """Metric name to (step, value) pairs."""
+    """Metric name to (step, value) pairs. A look at one curve parses that one alone."""
 
     __slots__ = ()
+
+    def __getitem__(self, name: str) -> Curve:
+        if name.isascii() and name.isidentifier():  # then no other name, however odd, looks like this one in the text
+            text, key = self.text, f'"{name}": ['
+            at = 1 if text.startswith(key, 1) else text.find(f", {key}") + 2
+            if text.startswith(key, at):
+                return _points(_DECODER.raw_decode(text, at + len(key) - 1)[0])
+        curve: Curve = self._parsed()[name]
+        return curve
 
     def _parsed(self) -> dict[str, Any]:
         return _parsed_curves(self._block, self._place)
@@ -110,11 +125,14 @@ def _unpickled(kind: type[Packed], text: str) -> Packed:
 
 @lru_cache(maxsize=KEPT_PARSED)
 def _parsed(block: Block, place: int) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(block.text(place))
+    value: dict[str, Any] = json.loads(_unpacked(block)[place])
     return value
 
 
 @lru_cache(maxsize=KEPT_PARSED)
 def _parsed_curves(block: Block, place: int) -> dict[str, Curve]:
-    curves = json.loads(block.text(place))
-    return {name: [(int(step), float(value)) for step, value in points] for name, points in curves.items()}
+    return {name: _points(points) for name, points in json.loads(_unpacked(block)[place]).items()}
+
+
+def _points(points: Sequence[Sequence[float]]) -> Curve:
+    return [(int(step), float(value)) for step, value in points]

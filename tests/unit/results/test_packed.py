@@ -11,7 +11,8 @@ from results.packed import TEXTS_PER_BLOCK, Packed, PackedCurves
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 text = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
-curves = st.dictionaries(text, st.lists(st.tuples(st.integers(0, 10**6), finite), max_size=4), max_size=3)
+curve = st.lists(st.tuples(st.integers(0, 10**6), finite), max_size=4)
+curves = st.dictionaries(text, curve, max_size=3)
 
 
 @given(plain=curves)
@@ -29,6 +30,23 @@ def test_packed_curves_equal_the_plain_ones_to_the_bit(plain):
 @given(many=st.lists(curves, max_size=3 * TEXTS_PER_BLOCK))
 def test_each_of_many_is_itself(many):
     assert PackedCurves.of_texts([PackedCurves.of(one).text for one in many]) == many
+
+
+@given(
+    plain=st.dictionaries(
+        st.sampled_from(["a", "b", 'b": [', "a, ", "{", ', "a": [[1, 2.0]]', "é", "loss a", ""]), curve
+    )
+)
+def test_a_look_at_one_curve_gives_that_one(plain):
+    packed = PackedCurves.of(plain)
+    for name in ("a", "b", "loss", "é", "", *plain):
+        assert packed.get(name) == plain.get(name)
+
+
+def test_text_of_another_program_is_read_too():
+    packed = PackedCurves.of_texts(['{"a":[[1,2]],"b" : [[3, 4.5]]}'])[0]
+    assert packed["a"] == [(1, 2.0)]
+    assert packed["b"] == [(3, 4.5)]
 
 
 def test_absent_names_are_absent():
@@ -55,7 +73,7 @@ def test_a_value_that_json_lacks_is_refused():
 
 def test_curves_that_were_looked_at_are_let_go_again():
     many = PackedCurves.of_texts([f'{{"val_error": [[{n}, 0.5]]}}' for n in range(2000)])
-    assert sum(one["val_error"][0][0] for one in many) == sum(range(2000))
+    assert sum(points[0][0] for one in many for points in one.values()) == sum(range(2000))
     gc.collect()
     kept = sum(isinstance(o, tuple) and len(o) == 2 and type(o[0]) is int and o[1] == 0.5 for o in gc.get_objects())
     assert kept < 1000
