@@ -84,9 +84,7 @@ def one_round(options: argparse.Namespace, folder: Path, number: int) -> dict[st
     ]
     runs = folder / "runs"
     for path in studies:  # pools are made here, so that every run finds its own: what is compared is trials
-        subprocess.run(
-            [*command("data"), str(path), "--runs", str(runs)], check=True, capture_output=True, env=environment()
-        )
+        finish(start("data", path, runs), path)
     calibration = None
     load = [os.getloadavg()[0]]
     if options.source == "calibration":
@@ -161,20 +159,20 @@ def write_study(options: argparse.Namespace, folder: Path, name: str, *, seed: i
 def run(study: Path, runs: Path) -> float:
     """`ablate run`, in a process of its own; seconds."""
     started = time.perf_counter()
-    finish(start(study, runs), study)
+    finish(start("run", study, runs), study)
     return time.perf_counter() - started
 
 
 def run_together(studies: list[Path], runs: Path) -> list[float | None]:
     """Both at once. Their stores are apart, so that neither waits for the other's. No times: each disturbs the other's start."""
-    for process, study in [(start(study, runs, f"mlflow-{study.stem}.db"), study) for study in studies]:
+    for process, study in [(start("run", study, runs, f"mlflow-{study.stem}.db"), study) for study in studies]:
         finish(process, study)
     return [None, None]
 
 
-def start(study: Path, runs: Path, store: str = "mlflow.db") -> subprocess.Popen[str]:
+def start(verb: str, study: Path, runs: Path, store: str = "mlflow.db") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*command("run"), str(study), "--runs", str(runs)],
+        [*command(verb), str(study), "--runs", str(runs)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -185,7 +183,7 @@ def start(study: Path, runs: Path, store: str = "mlflow.db") -> subprocess.Popen
 def finish(process: subprocess.Popen[str], study: Path) -> None:
     _, errors = process.communicate()
     if process.returncode:
-        raise SystemExit(f"{study}: `ablate run` ended with status {process.returncode}:\n{errors[-4000:]}")
+        raise SystemExit(f"{study}: `ablate` ended with status {process.returncode}:\n{errors[-4000:]}")
 
 
 def command(verb: str) -> list[str]:

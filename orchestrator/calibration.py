@@ -27,8 +27,9 @@ from orchestrator.errors import AblateError
 from orchestrator.folders import StudyFolders
 from orchestrator.study_plan import Plan
 from orchestrator.timings import Calibration
+from trainables.algorithms import module_folders, resolve
+from trainables.configuration import content_hash
 from trainables.files import write_atomically
-from trainables.source import source_hash
 from trainables.specs import DataSpec, TrialSpec
 
 SECONDS_A_CELL = 1.5
@@ -46,13 +47,18 @@ def calibration_path(folders: StudyFolders) -> Path:
     return folders.study / "calibration.json"
 
 
-def load_calibration(folders: StudyFolders) -> Calibration | None:
+def load_calibration(plan: Plan, folders: StudyFolders) -> Calibration | None:
     """The study's calibration; None where there is none, or it measured other training code or another machine."""
     try:
         found = Calibration(**json.loads(calibration_path(folders).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return found if (found.source, found.host) == (source_hash(), platform.node()) else None
+    return found if (found.source, found.host) == (_source(plan), platform.node()) else None
+
+
+def _source(plan: Plan) -> str:
+    """Hash of the training source of the plan's algorithms."""
+    return content_hash(sorted({c.origin.source for c in plan.cells}))
 
 
 def cells_to_measure(plan: Plan) -> list[Cell]:
@@ -89,6 +95,7 @@ def calibrate(plan: Plan, folders: StudyFolders) -> Calibration:
         {
             "trials": [s.model_dump_json() for s in specs[i % len(specs) :] + specs[: i % len(specs)]],
             "cache": str(folders.pools),
+            "modules": module_folders({c.arm.algorithm for c in cells}),
         }
         for i in range(workers)
     ]
@@ -101,7 +108,7 @@ def calibrate(plan: Plan, folders: StudyFolders) -> Calibration:
     found = Calibration(
         host=platform.node(),
         device=answers[0]["device"],
-        source=source_hash(),
+        source=_source(plan),
         at_once=workers,
         per_step=_by_proportion(plan, measured),
         setup_seconds=median(a["setup_seconds"] for a in answers),
@@ -175,6 +182,8 @@ def _measure(job: dict[str, Any]) -> dict[str, Any]:
     per_step, setups, sizes = {}, [0.0], [0]
     for text in job.get("trials", ()):
         spec = TrialSpec.model_validate_json(text)
+        if ":" in spec.algorithm:  # the user's own
+            resolve(spec.algorithm, *map(Path, job["modules"]))
         torch.set_num_threads(spec.threads)
         per_step[spec.trial_id], setup, size = _short_trial(spec, cache, device)
         setups.append(setup)

@@ -45,7 +45,7 @@ def summarise_plan(
     state = StudyState(plan, records, accepted=decisions.accepted)
     own = {c.cell.id: c.records() for c in state.cells}
     ours = list(state.records().values())
-    calibration = calibrate(plan, folders) if measure else load_calibration(folders)
+    calibration = calibrate(plan, folders) if measure else load_calibration(plan, folders)
     timings = TrialTimings(records, calibration)
     gpus = gpus_of_trials(plan, records)
     actors = trials_at_once(plan, gpus)

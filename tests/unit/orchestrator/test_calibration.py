@@ -34,7 +34,7 @@ def test_a_calibration_measures_every_arm_and_is_kept(measured):
     assert found.at_once == 1
     assert found.checkpoint_bytes > 1000
     assert found.pool_seconds == 0
-    assert load_calibration(folders) == found
+    assert load_calibration(plan, folders) == found
 
 
 def test_the_plan_tells_the_time_by_it(measured):
@@ -47,14 +47,15 @@ def test_the_plan_tells_the_time_by_it(measured):
 
 @pytest.mark.parametrize("change", [{"host": "elsewhere"}, {"source": "other-code"}])
 def test_one_of_another_machine_or_other_code_is_not_used(measured, tmp_path, change):
-    _, _, found = measured
+    loaded, _, found = measured
+    plan = make_plan(loaded.spec)
     folders = StudyFolders(tmp_path, "small")
     path = calibration_path(folders)
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(asdict(found)), encoding="utf-8")
-    assert load_calibration(folders) == found
+    assert load_calibration(plan, folders) == found
     path.write_text(json.dumps(asdict(replace(found, **change))), encoding="utf-8")
-    assert load_calibration(folders) is None
+    assert load_calibration(plan, folders) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"host": 1}'])
@@ -62,7 +63,7 @@ def test_a_damaged_one_is_as_if_there_were_none(tmp_path, text):
     folders = StudyFolders(tmp_path, "small")
     calibration_path(folders).parent.mkdir(parents=True)
     calibration_path(folders).write_text(text, encoding="utf-8")
-    assert load_calibration(folders) is None
+    assert load_calibration(make_plan(small_study(tmp_path).spec), folders) is None
 
 
 def test_further_conditions_are_measured_for_the_first_arm_alone(tmp_path):
