@@ -130,8 +130,8 @@ class _Collected:
     def add_custom(self, parts: Parts) -> None:
         """Take the arms in that the study writes out."""
         for name, arm in self._study.ablation.arms.items():
-            off = closure(parts.components, parts.off | set(arm.off))
-            draft = Draft(name=name, title=name, removed=parts.ordered(arm.off), off=off, values=arm.set)
+            off = closure(parts.components, parts.off | set(arm.without))
+            draft = Draft(name=name, title=name, removed=parts.ordered(arm.without), off=off, values=arm.set)
             self._add(draft, name, arm.title or f"{self._method.title}, {name}", draft.removed)
 
     def _add(self, draft: Draft, name: str, title: str, removed: tuple[str, ...]) -> None:

@@ -129,12 +129,12 @@ def _written_arms_are_arms(study: StudySpec) -> Iterator[Finding]:
             yield Finding(at, f"{message}; got {quoted(name)}", ("ablation", "arms"))
         elif name in taken:
             yield Finding(at, f"'{name}' is the name of an algorithm; choose another", ("ablation", "arms"))
-        if not arm.off and not arm.set:
-            yield Finding(at, "changes nothing; give it `off` or `set`", ("ablation", "arms"))
-        for i, component in enumerate(arm.off):
+        if not arm.without and not arm.set:
+            yield Finding(at, "changes nothing; give it `without` or `set`", ("ablation", "arms"))
+        for i, component in enumerate(arm.without):
             if component not in names:
                 near = did_you_mean(component, names)
-                yield Finding((*at, "off", i), f"no component {quoted(component)} in {study.method}{near}", at)
+                yield Finding((*at, "without", i), f"no component {quoted(component)} in {study.method}{near}", at)
         for field, value in arm.set.items():
             yield from _bad_value(study, field, value, (*at, "set", field), at)
 

@@ -41,7 +41,7 @@ Values = Annotated[tuple[Value, ...], BeforeValidator(_tuple)]
 class ArmSpec(Configuration):
     """An arm written out by hand."""
 
-    off: Names = Field((), description="Components that are off; those that need them fall with them")
+    without: Names = Field((), description="Components that are off; those that need them fall with them")
     set: dict[str, Value] = Field(default_factory=dict, description="Hyperparameters that this arm fixes")
     title: str | None = Field(None, min_length=1, max_length=100, description="As tables show it")
 
