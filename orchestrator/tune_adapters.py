@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from orchestrator.cluster import ClusterLost, lost_cluster
 from orchestrator.driver import StudyDriver
 from results.records import TrialRecord
 from trainables.algorithms import module_folders
 from trainables.trainable import PAYLOAD
 
 RETRIES_OF_LOST_PROCESSES = 3
+SECONDS_BETWEEN_LOOKS = 1.0
+"""At the cluster's own processes."""
 _KEPT_FOR_A_RESTORE = ("_stopped_trials", "_failed_trials", "_trials_to_cache")
 """Sets of trials in Tune's controller; private, so a test holds them against the Ray that is installed."""
 
@@ -71,6 +75,14 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         """Nothing, for the same reason."""
 
 
+class _Ended(BaseException):
+    """Leaves Tune's loop at once. Tune catches exceptions and tidies up, which takes a minute where no cluster answers."""
+
+    def __init__(self, why: ClusterLost) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
 class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     """Stops a trial when it is above its own limits, which come from its own cell's complete generations.
 
@@ -81,10 +93,19 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     def __init__(self, driver: StudyDriver) -> None:
         super().__init__()
         self._driver = driver
+        self._looked = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing, as for the searcher."""
         return {}
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """As Tune does; called at every step of its loop, and so the place to notice that the cluster is gone."""
+        if time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS:
+            self._looked = time.monotonic()
+            if lost := lost_cluster():
+                raise _Ended(lost)
+        return super().choose_trial_to_run(tune_controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """STOP or CONTINUE."""
@@ -119,7 +140,7 @@ def run_trials(
         cache: Folder of synthetic pools.
         on_record: Told of each record once it is durable.
 
-    Raises what the driver raised where a record could not be written.
+    Raises what the driver raised where a record could not be written, and ClusterLost where Ray ended meanwhile.
     """
     searcher = StudySearcher(driver, cache=cache, on_record=on_record)
     with tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True) as scratch:
@@ -136,6 +157,9 @@ def run_trials(
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except _Ended as ended:
+            raise ended.why from None
     if searcher.fault is not None:
         raise searcher.fault
