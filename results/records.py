@@ -89,17 +89,3 @@ class TrialRecord:
             if not bad:  # the sum alone is too large
                 return
             raise ValueError(f"metrics: {', '.join(sorted(bad))} not finite; leave an undefined metric out")
-
-
-def best_tuning_record(records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The tuning record whose configuration is frozen for evaluation.
-
-    Lowest `val_error`, then lowest `val_loss`, then the earliest suggestion, among completed trials: a pruned trial
-    was measured at another training length and never wins. Returns None where no trial completed.
-    """
-    completed = [r for r in records if r.phase == "tune" and r.status == "completed"]
-    return min(
-        completed,
-        key=lambda r: (r.metrics["val_error"], r.metrics.get("val_loss", math.inf), r.number),
-        default=None,
-    )

@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple
 from orchestrator.mirror import notes
 from orchestrator.mirror_process import VIEW_NAME
 from results.manifest import ArmInfo, StudyManifest
-from results.records import TrialRecord, best_tuning_record
+from results.records import TrialRecord
+from results.tables import CellRecords
 
 MAX_KEY = 250
 MAX_PARAM = 6_000
@@ -92,9 +93,31 @@ def trial_key(record: TrialRecord) -> str:
     return f"trial:{record.study}:{record.trial_id}"
 
 
-def cell_key(study: str, cell: str) -> str:
+class Place(NamedTuple):
+    """The cell that a record hangs below: two arms may share a cell's identity and differ in how they were tuned."""
+
+    cell: str
+    arm: str
+
+
+def arms_by_cell(manifest: StudyManifest) -> dict[str, list[str]]:
+    """The arms that stand on each cell identity, in table order."""
+    arms: dict[str, list[str]] = {}
+    for cell in manifest.cells:
+        arms.setdefault(cell.cell, []).append(cell.arm)
+    return arms
+
+
+def place(record: TrialRecord, arms: Mapping[str, Sequence[str]]) -> Place:
+    """The record's own arm where the study has it on that cell, else the cell's first arm, else what the record says."""
+    known = arms.get(record.cell, [record.arm])
+    return Place(record.cell, record.arm if record.arm in known else known[0])
+
+
+def cell_key(manifest: StudyManifest, at: Place) -> str:
     """The identity of a cell's run."""
-    return f"cell:{study}:{cell}"
+    twin = f":{at.arm}" if at.arm in arms_by_cell(manifest).get(at.cell, [])[1:] else ""
+    return f"cell:{manifest.study}:{at.cell}{twin}"
 
 
 def study_key(study: str) -> str:
@@ -125,7 +148,10 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def trial_content(record: TrialRecord, manifest: StudyManifest) -> RunContent:
     """The run of one trial."""
-    seed_or_number = f"seed {record.seed}" if record.phase == "evaluate" else str(record.number)
+    confirms = record.phase == "tune" and any(record.search == c.confirm for c in manifest.cells if c.confirm)
+    which = f"seed {record.seed}" if record.phase == "evaluate" else str(record.number)
+    if confirms:
+        which = f"{record.number} confirmed with seed {record.seed}"
     identity = {"arm": record.arm, "condition": record.condition, "phase": record.phase, "seed": str(record.seed)}
     params = identity | {"algorithm": record.algorithm, "number": str(record.number)}
     for name, value in flat(record.config).items():
@@ -143,14 +169,14 @@ def trial_content(record: TrialRecord, manifest: StudyManifest) -> RunContent:
         "host": record.host,
         "device": record.device,
         "mlflow.source.git.commit": str(record.code.get("commit") or ""),
-        NOTE_TAG: notes.trial_note(record, _arm(manifest, record.arm, record.algorithm)),
+        NOTE_TAG: notes.trial_note(record, _arm(manifest, record.arm, record.algorithm), confirms=confirms),
     }
     started = _milliseconds(record.started_at.timestamp())
     ended = _milliseconds(_ended(record))
     return _fitted(
         RunContent(
             key=trial_key(record),
-            name=f"{record.arm} {record.phase} {seed_or_number}",
+            name=f"{record.arm} {record.phase} {which}",
             status=TRIAL_STATUS[record.status],
             started=started,
             ended=ended,
@@ -163,36 +189,48 @@ def trial_content(record: TrialRecord, manifest: StudyManifest) -> RunContent:
     )
 
 
-def cell_content(cell: str, records: Sequence[TrialRecord], manifest: StudyManifest) -> RunContent:
-    """The run that a cell's trials hang below; `records` are the cell's, at least one."""
+def cell_content(
+    at: Place, records: Sequence[TrialRecord], manifest: StudyManifest, selected: CellRecords | None
+) -> RunContent:
+    """The run that a cell's trials hang below.
+
+    Args:
+        at: The cell and its arm.
+        records: The trials that hang below it, at least one.
+        manifest: Of the study.
+        selected: Those that count (`results.tables.select_records`); None for a cell that the study no longer has.
+    """
     first = min(records, key=lambda r: r.started_at)
-    arm = _arm(manifest, first.arm, first.algorithm)
-    errors = notes.completed_test_errors(records)
-    best = best_tuning_record(_of_this_search(cell, records, manifest))
-    done = len([r for r in records if r.phase == "evaluate" and r.status != "failed"]) >= len(manifest.evaluation_seeds)
+    arm = _arm(manifest, at.arm, first.algorithm)
+    condition = selected.cell.condition if selected else first.condition
+    errors = notes.completed_test_errors(selected.measured if selected else records)
+    choice = selected.choice if selected else None
+    done = selected is not None and _evaluated(selected, manifest)
     started, ended = _span(records)
     metrics = {"trials": float(len(records)), "n": float(len(errors))}
-    if best is not None:
-        metrics["best_val_error"] = best.metrics["val_error"]
+    if choice is not None:
+        metrics["best_val_error"] = choice.val_error
     if errors:
         metrics["test_error"] = fmean(errors)
     if len(errors) > 1:
         metrics["test_error_sd"] = stdev(errors)
-    identity = {"arm": first.arm, "condition": first.condition}
+    identity = {"arm": at.arm, "condition": condition}
     return _fitted(
         RunContent(
-            key=cell_key(first.study, cell),
-            name=f"{first.arm} · {first.condition}",
+            key=cell_key(manifest, at),
+            name=f"{at.arm} · {condition}",
             status="FINISHED" if done else "RUNNING",
             started=started,
             ended=ended if done else None,
             tags={
                 **identity,
                 "ablate.level": "cell",
-                "ablate.cell": cell,
+                "ablate.cell": at.cell,
                 "off": ", ".join(arm.off),
-                NOTE_TAG: notes.cell_note(records, arm, best, errors),
-                **_source_tags(first.study),
+                "values": ", ".join(f"{name}={value}" for name, value in arm.values.items()),
+                "tuning": arm.tuning,
+                NOTE_TAG: notes.cell_note(records, arm, condition, choice, errors),
+                **_source_tags(manifest.study),
             },
             params=identity | {"algorithm": first.algorithm},
             points=[Point(safe_key(k), v, ended, len(records)) for k, v in metrics.items()],
@@ -200,10 +238,11 @@ def cell_content(cell: str, records: Sequence[TrialRecord], manifest: StudyManif
     )
 
 
-def study_content(records: Sequence[TrialRecord], manifest: StudyManifest) -> RunContent:
-    """The run at the root of a study."""
-    evaluated = [r for r in records if r.phase == "evaluate" and r.status != "failed"]
-    done = bool(manifest.cells) and len(evaluated) >= len(manifest.cells) * len(manifest.evaluation_seeds)
+def study_content(
+    records: Sequence[TrialRecord], manifest: StudyManifest, selected: Mapping[tuple[str, str], CellRecords]
+) -> RunContent:
+    """The run at the root of a study; `selected` by (arm, condition), as `results.tables.select_records` gives it."""
+    done = bool(manifest.cells) and all(_evaluated(cell, manifest) for cell in selected.values())
     started, ended = _span(records)
     counts = {"trials": len(records), "pruned": 0, "failed": 0}
     for record in records:
@@ -219,7 +258,7 @@ def study_content(records: Sequence[TrialRecord], manifest: StudyManifest) -> Ru
             tags={
                 "ablate.level": "study",
                 "ablate.reference": manifest.reference,
-                NOTE_TAG: notes.study_note(manifest, records),
+                NOTE_TAG: notes.study_note(manifest, selected),
                 "mlflow.source.git.commit": str(manifest.provenance.get("commit") or ""),
                 **_source_tags(manifest.study),
             },
@@ -251,11 +290,9 @@ def experiment_tags(manifest: StudyManifest) -> dict[str, str]:
     }
 
 
-def _of_this_search(cell: str, records: Sequence[TrialRecord], manifest: StudyManifest) -> list[TrialRecord]:
-    """Without the tuning trials of search settings that the study no longer has."""
-    searches = {c.cell: c.search for c in manifest.cells}
-    search = searches.get(cell) or None
-    return [r for r in records if r.phase != "tune" or search is None or r.search == search]
+def _evaluated(cell: CellRecords, manifest: StudyManifest) -> bool:
+    """Whether every planned seed has ended well."""
+    return len([r for r in cell.evaluation if r.status != "failed"]) >= len(manifest.evaluation_seeds)
 
 
 def _arm(manifest: StudyManifest, name: str, algorithm: str) -> ArmInfo:

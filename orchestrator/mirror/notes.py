@@ -9,6 +9,8 @@ from typing import Any
 
 from results.manifest import ArmInfo, StudyManifest
 from results.records import TrialRecord
+from results.selection import Choice
+from results.tables import CellRecords
 
 _ERRORS = {"test_error": "test error", "val_error": "validation error"}
 
@@ -19,9 +21,17 @@ def completed_test_errors(records: Iterable[TrialRecord]) -> list[float]:
     return [r.metrics["test_error"] for r in sorted(chosen, key=lambda r: r.seed)]
 
 
-def trial_note(record: TrialRecord, arm: ArmInfo) -> str:
-    """One trial: what was run, what came out, what the search had chosen, why it failed."""
+def trial_note(record: TrialRecord, arm: ArmInfo, *, confirms: bool = False) -> str:
+    """One trial: what was run, what came out, what the search had chosen, why it failed.
+
+    Args:
+        record: The trial.
+        arm: Its arm.
+        confirms: Whether it is a tuning trial's configuration tried again on another tuning seed.
+    """
     doing = f"evaluated with seed {record.seed}" if record.phase == "evaluate" else f"tuning trial {record.number}"
+    if confirms:
+        doing += f" tried again with tuning seed {record.seed}"
     lines = [f"**{_text(arm.title)}** on `{record.condition}`, {doing}: {_outcome(record)}"]
     lines += _off(arm)
     if record.suggested:
@@ -31,14 +41,18 @@ def trial_note(record: TrialRecord, arm: ArmInfo) -> str:
     return "\n\n".join(lines)
 
 
-def cell_note(records: Sequence[TrialRecord], arm: ArmInfo, best: TrialRecord | None, errors: Sequence[float]) -> str:
+def cell_note(
+    records: Sequence[TrialRecord], arm: ArmInfo, condition: str, choice: Choice | None, errors: Sequence[float]
+) -> str:
     """One cell: its number, what was frozen for it, how its trials ended."""
-    lines = [f"**{_text(arm.title)}** on `{records[0].condition}`: {_mean(errors) if errors else 'no evaluation yet'}."]
+    lines = [f"**{_text(arm.title)}** on `{condition}`: {_mean(errors) if errors else 'no evaluation yet'}."]
     lines += _off(arm)
-    if best is not None:
+    if arm.tuning == "inherited":
+        lines.append("Not tuned itself: it takes over what the full method's tuning chose.")
+    if choice is not None:
         lines.append(
-            f"Frozen for evaluation: tuning trial {best.number} (validation error {best.metrics['val_error']:.2f} %)"
-            + (f" with {_settings(best.suggested)}." if best.suggested else ".")
+            f"Frozen for evaluation: tuning trial {choice.best.number} (validation error {choice.val_error:.2f} %)"
+            + (f" with {_settings(choice.best.suggested)}." if choice.best.suggested else ".")
         )
     counts = Counter((r.phase, r.status) for r in records)
     rows = [f"| {phase} | {status} | {count} |" for (phase, status), count in sorted(counts.items())]
@@ -46,14 +60,11 @@ def cell_note(records: Sequence[TrialRecord], arm: ArmInfo, best: TrialRecord | 
     return "\n\n".join(lines)
 
 
-def study_note(manifest: StudyManifest, records: Sequence[TrialRecord]) -> str:
+def study_note(manifest: StudyManifest, selected: Mapping[tuple[str, str], CellRecords]) -> str:
     """The question and the table of mean test errors, arms by conditions."""
-    by_cell: dict[tuple[str, str], list[TrialRecord]] = {}
-    for record in records:
-        by_cell.setdefault((record.arm, record.condition), []).append(record)
     header = ["arm", *(_text(c.title) for c in manifest.conditions)]
     rows = [
-        [_text(arm.title), *(_entry(by_cell.get((arm.name, c.name), ())) for c in manifest.conditions)]
+        [_text(arm.title), *(_entry(selected.get((arm.name, c.name))) for c in manifest.conditions)]
         for arm in manifest.arms
     ]
     table = ["| " + " | ".join(row) + " |" for row in [header, ["---", *["---:"] * len(manifest.conditions)], *rows]]
@@ -67,8 +78,8 @@ def study_note(manifest: StudyManifest, records: Sequence[TrialRecord]) -> str:
     )
 
 
-def _entry(records: Sequence[TrialRecord]) -> str:
-    errors = completed_test_errors(records)
+def _entry(cell: CellRecords | None) -> str:
+    errors = completed_test_errors(cell.measured) if cell else []
     if not errors:
         return "–"
     spread = f" ± {stdev(errors):.2f}" if len(errors) > 1 else ""
@@ -92,9 +103,11 @@ def _outcome(record: TrialRecord) -> str:
 
 
 def _off(arm: ArmInfo) -> list[str]:
-    if not arm.off:
-        return []
-    return [f"Off: {', '.join(_text(part) for part in arm.off)}." + (f" {_text(arm.meaning)}" if arm.meaning else "")]
+    """What is off or set in the arm, and what that means."""
+    parts = [f"Off: {', '.join(_text(part) for part in arm.off)}."] if arm.off else []
+    parts += [f"Set: {_settings(arm.values)}."] if arm.values else []
+    parts += [f"{_text(arm.meaning).rstrip('.')}."] if arm.meaning and parts else []
+    return [" ".join(parts)] if parts else []
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

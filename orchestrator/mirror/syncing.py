@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.mirror.content import (
+    Place,
     RunContent,
+    arms_by_cell,
     cell_content,
     experiment_tags,
+    place,
     study_content,
     trial_content,
     trial_key,
@@ -18,6 +21,7 @@ from orchestrator.mirror.store import ContentRefused, KnownRun, MirrorError, MLf
 from results.ledger import Ledger, LedgerDamaged
 from results.manifest import StudyManifest
 from results.records import TrialRecord
+from results.tables import select_records
 
 TRIAL_COMPLETE = "1"
 """A record never changes, so its run needs no digest: this says that all of it is there."""
@@ -85,19 +89,22 @@ class _Sync:
         present = len(self.records) - len(missing)
         progress(present, len(self.records))
 
-        root = study_content(self.records, self.manifest)
+        selected = select_records(self.manifest, self.records)
+        of_place = {Place(c.cell.cell, c.cell.arm): c for c in selected.values()}
+        root = study_content(self.records, self.manifest, selected)
         root_id = self._ensure(root, None)
-        by_cell: dict[str, list[TrialRecord]] = {}
+        arms = arms_by_cell(self.manifest)
+        below: dict[Place, list[TrialRecord]] = {}
         for record in self.records:
-            by_cell.setdefault(record.cell, []).append(record)
-        cells = {cell: cell_content(cell, records, self.manifest) for cell, records in by_cell.items()}
-        cell_ids = {cell: self._ensure(content, root_id) for cell, content in cells.items()}
+            below.setdefault(place(record, arms), []).append(record)
+        cells = {at: cell_content(at, records, self.manifest, of_place.get(at)) for at, records in below.items()}
+        cell_ids = {at: self._ensure(content, root_id) for at, content in cells.items()}
         for record in self.records:
-            self._reparent(trial_key(record), cell_ids[record.cell])
+            self._reparent(trial_key(record), cell_ids[place(record, arms)])
 
         written = 0
         for record in missing:
-            written += self._write_trial(record, cell_ids[record.cell])
+            written += self._write_trial(record, cell_ids[place(record, arms)])
             progress(present + written, len(self.records))
         for content in [*cells.values(), root]:
             self._update(content)

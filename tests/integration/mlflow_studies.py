@@ -10,6 +10,7 @@ from typing import Any
 
 from results.ledger import Ledger
 from results.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
+from results.origins import Origin
 from results.records import TrialRecord
 
 ARMS = ("rsmatch", "rsmatch-without-queue")
@@ -23,7 +24,18 @@ def make_manifest(study: str = "digits", question: str = "Which parts earn their
         reference="rsmatch",
         arms=tuple(ArmInfo(name=a, title=a.replace("-", " "), algorithm="rsmatch", role="full") for a in ARMS),
         conditions=(ConditionInfo(name="r0.5", title="r = 0.5"),),
-        cells=tuple(CellInfo(cell=f"cell{i}", arm=a, condition="r0.5") for i, a in enumerate(ARMS)),
+        cells=tuple(
+            CellInfo(
+                cell=f"cell{i}",
+                arm=a,
+                condition="r0.5",
+                origin=Origin("s" * 64, "", "d" * 64),
+                search=f"search{i}",
+                tuning_trials=2,
+                generation=2,
+            )
+            for i, a in enumerate(ARMS)
+        ),
         tuning_trials=2,
         evaluation_seeds=(0, 1),
         steps=100,
@@ -41,6 +53,7 @@ def make_record(arm: int, phase: str, number: int, **changes: Any) -> TrialRecor
         "condition": "r0.5",
         "algorithm": "rsmatch",
         "phase": phase,
+        "search": f"search{arm}" if phase == "tune" else "",
         "number": number,
         "seed": number if phase == "evaluate" else 0,
         "status": "completed",

@@ -15,15 +15,26 @@ from orchestrator.mirror.content import (
     MAX_PARAM,
     MAX_TAG,
     NOTE_TAG,
+    Place,
+    RunContent,
+    arms_by_cell,
     cell_content,
+    cell_key,
     experiment_tags,
     flat,
+    place,
     safe_key,
     study_content,
     trial_content,
 )
 from results.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
+from results.origins import Origin
 from results.records import TrialRecord
+from results.tables import select_records
+
+
+def cell(**fields: Any) -> CellInfo:
+    return CellInfo(condition="r0.5", origin=Origin("s0", "", "f" * 64), **fields)
 
 
 def manifest(**changes: Any) -> StudyManifest:
@@ -38,15 +49,15 @@ def manifest(**changes: Any) -> StudyManifest:
                 title="RSMatch without queue",
                 algorithm="rsmatch",
                 role="ablated",
-                removed="queue",
+                removed=("queue",),
                 off=("queue", "class-wise"),
                 meaning="The detector stays with the PU risk.",
             ),
         ),
         "conditions": (ConditionInfo(name="r0.5", title="r = 0.5"),),
         "cells": (
-            CellInfo(cell="c0", arm="rsmatch", condition="r0.5", search="s1"),
-            CellInfo(cell="c1", arm="rsmatch-without-queue", condition="r0.5", search="s1"),
+            cell(cell="c0", arm="rsmatch", search="s0", tuning_trials=1),
+            cell(cell="c1", arm="rsmatch-without-queue", search="s1", tuning_trials=1),
         ),
         "tuning_trials": 1,
         "evaluation_seeds": (0, 1),
@@ -78,6 +89,15 @@ def record(**changes: Any) -> TrialRecord:
         "data": {"dataset": "digits", "fingerprint": "f" * 64},
     }
     return TrialRecord(**{**fields, **changes})
+
+
+def cell_of(records: list[TrialRecord], study: StudyManifest, arm: str = "rsmatch-without-queue") -> RunContent:
+    at = place(records[0], arms_by_cell(study))
+    return cell_content(at, records, study, select_records(study, records).get((arm, "r0.5")))
+
+
+def study_of(records: list[TrialRecord], study: StudyManifest) -> RunContent:
+    return study_content(records, study, select_records(study, records))
 
 
 def test_a_trial_is_named_after_its_arm_phase_and_seed_or_number() -> None:
@@ -174,40 +194,93 @@ def test_nested_settings_are_flat_and_an_empty_one_is_kept() -> None:
     assert flat({"a": {"b": {"c": None}}, "d": {}}) == {"a.b.c": "null", "d": "{}"}
 
 
+def tuned(**changes: Any) -> TrialRecord:
+    return record(
+        **{"phase": "tune", "number": 0, "seed": 0, "search": "s1", "metrics": {"val_error": 10.0}, **changes}
+    )
+
+
 def test_a_cell_shows_the_mean_over_completed_evaluations_only() -> None:
+    study = manifest(evaluation_seeds=(0, 1, 2))
     records = [
-        record(trial_id="t", phase="tune", metrics={"val_error": 10.0}, search="s1"),
+        tuned(trial_id="t"),
         record(trial_id="e0", seed=0, metrics={"test_error": 10.0, "val_error": 1.0}),
         record(trial_id="e1", seed=1, metrics={"test_error": 20.0, "val_error": 1.0}),
         record(trial_id="f", seed=2, status="failed", metrics={}),
     ]
-    content = cell_content("c1", records, manifest())
+    content = cell_of(records, study)
     values = {p.key: p.value for p in content.points}
     assert values["test_error"] == 15.0
     assert values["n"] == 2
     assert values["best_val_error"] == 10.0
     assert content.tags["off"] == "queue, class-wise"
-    assert content.status == "FINISHED"
+    assert content.status == "RUNNING"
+    assert cell_of(records, manifest()).status == "FINISHED"
 
 
 def test_a_cell_is_running_until_its_seeds_are_done() -> None:
-    content = cell_content("c1", [record()], manifest())
+    content = cell_of([tuned(), record()], manifest())
     assert content.status == "RUNNING"
     assert content.ended is None
 
 
 def test_a_tuning_trial_of_other_search_settings_is_not_the_frozen_one() -> None:
-    tuned = [
-        record(trial_id="old", phase="tune", search="s0", metrics={"val_error": 1.0}),
-        record(trial_id="new", phase="tune", search="s1", metrics={"val_error": 5.0}),
+    records = [
+        tuned(trial_id="old", search="s9", metrics={"val_error": 1.0}),
+        tuned(trial_id="new", metrics={"val_error": 5.0}),
     ]
-    values = {p.key: p.value for p in cell_content("c1", tuned, manifest()).points}
+    values = {p.key: p.value for p in cell_of(records, manifest()).points}
     assert values["best_val_error"] == 5.0
 
 
+def test_evaluations_of_an_earlier_choice_are_not_in_the_mean() -> None:
+    records = [
+        tuned(suggested={"lr": 0.1}),
+        record(trial_id="old", seed=0, suggested={"lr": 0.9}, metrics={"test_error": 90.0}),
+        record(trial_id="new", seed=0, suggested={"lr": 0.1}, metrics={"test_error": 10.0}),
+    ]
+    values = {p.key: p.value for p in cell_of(records, manifest()).points}
+    assert (values["test_error"], values["n"], values["trials"]) == (10.0, 1.0, 3.0)
+    assert "10.00 (1)" in study_of(records, manifest()).tags[NOTE_TAG]
+
+
+def test_twins_on_one_cell_have_a_run_each_and_the_first_keeps_its_key() -> None:
+    arms = (
+        ArmInfo(name="a", title="A", algorithm="rsmatch", role="ablated", twin="a-inherited"),
+        ArmInfo(name="a-inherited", title="A, inherited", algorithm="rsmatch", role="ablated", tuning="inherited"),
+    )
+    cells = (
+        cell(cell="c", arm="a", search="s1", tuning_trials=1),
+        cell(cell="c", arm="a-inherited", inherits="a"),
+    )
+    study = manifest(arms=arms, cells=cells, reference="a")
+    assert cell_key(study, Place("c", "a")) == "cell:digits:c"
+    assert cell_key(study, Place("c", "a-inherited")) == "cell:digits:c:a-inherited"
+    places = [place(record(cell="c", arm=a), arms_by_cell(study)) for a in ("a", "a-inherited", "old-name")]
+    assert places == [Place("c", "a"), Place("c", "a-inherited"), Place("c", "a")]
+    inherited = record(cell="c", arm="a-inherited", seed=0)
+    content = cell_content(places[1], [inherited], study, select_records(study, [inherited])["a-inherited", "r0.5"])
+    assert content.tags["tuning"] == "inherited"
+    assert "takes over" in content.tags[NOTE_TAG]
+
+
+def test_a_confirmation_is_named_as_one() -> None:
+    study = manifest()
+    study = dataclasses.replace(study, cells=(*study.cells[:1], dataclasses.replace(study.cells[1], confirm="k")))
+    content = trial_content(tuned(search="k", number=4, seed=7), study)
+    assert content.name == "rsmatch-without-queue tune 4 confirmed with seed 7"
+    assert "tried again with tuning seed 7" in content.tags[NOTE_TAG]
+
+
+def test_an_arm_that_sets_a_value_says_so() -> None:
+    arm = ArmInfo(name="big", title="RSMatch with M 256", algorithm="rsmatch", role="ablated", values={"M": 256})
+    content = trial_content(record(arm="big"), manifest(arms=(*manifest().arms, arm)))
+    assert "Set: `M` 256." in content.tags[NOTE_TAG]
+
+
 def test_the_study_note_holds_the_question_and_the_table() -> None:
-    records = [record(trial_id=f"e{s}", seed=s, metrics={"test_error": 10.0 + s}) for s in range(2)]
-    note = study_content(records, manifest()).tags[NOTE_TAG]
+    records = [tuned(), *(record(trial_id=f"e{s}", seed=s, metrics={"test_error": 10.0 + s}) for s in range(2))]
+    note = study_of(records, manifest()).tags[NOTE_TAG]
     assert "Which parts earn their place?" in note
     assert "| RSMatch without queue | 10.50 ± 0.71 (2) |" in note
     assert "| RSMatch | – |" in note
@@ -216,15 +289,17 @@ def test_the_study_note_holds_the_question_and_the_table() -> None:
 def test_an_arm_that_the_study_no_longer_has_is_shown_under_its_name() -> None:
     stranger = record(arm="gone", cell="c9")
     assert "gone" in trial_content(stranger, manifest()).tags[NOTE_TAG]
-    assert cell_content("c9", [stranger], manifest()).name == "gone · r0.5"
+    content = cell_of([stranger], manifest(), arm="gone")
+    assert content.name == "gone · r0.5"
+    assert {p.key: p.value for p in content.points}["test_error"] == 13.0
 
 
 def test_a_study_without_records_has_a_run() -> None:
-    assert study_content([], manifest()).status == "RUNNING"
+    assert study_of([], manifest()).status == "RUNNING"
 
 
 def test_equal_content_has_an_equal_digest() -> None:
-    one, other = (cell_content("c1", [record(seconds=s)], manifest()) for s in (1.0, 2.0))
+    one, other = (cell_of([record(seconds=s)], manifest()) for s in (1.0, 2.0))
     assert one.digest() == dataclasses.replace(one).digest()
     assert one.digest() != other.digest()
 

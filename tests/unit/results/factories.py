@@ -13,9 +13,11 @@ import numpy as np
 from results.ledger import Ledger
 from results.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
 from results.records import TrialRecord
+from results.selection import next_history
 
 START = datetime(2025, 6, 1, 20, 0, tzinfo=UTC)
-SEARCH = "search-1"
+GENERATION = 1000
+"""So that one generation holds a whole search, unless a test asks for less."""
 
 ARMS = (
     ("rsmatch", "RSMatch", "full", "", 9.0),
@@ -77,14 +79,14 @@ def record(**changes: Any) -> TrialRecord:
 
 
 def tuning(number: int = 0, val_error: float | None = 10.0, **changes: Any) -> TrialRecord:
-    """A tuning trial."""
+    """A tuning trial of its cell's first generation."""
     metrics = {} if val_error is None else {"val_error": val_error}
     suggested = {"threshold": 0.9 + number / 100}
     values = {
         "phase": "tune",
         "number": number,
         "seed": 0,
-        "search": SEARCH,
+        "search": search_id(changes.get("cell", "cell-rsmatch")),
         "metrics": metrics,
         "suggested": suggested,
     }
@@ -109,7 +111,7 @@ def manifest(
                 title=title,
                 algorithm=name.split("-")[0],
                 role=role,
-                removed=name.removeprefix("rsmatch-without-") if role == "ablated" else None,
+                removed=(name.removeprefix("rsmatch-without-"),) if role == "ablated" else (),
                 meaning=meaning,
             )
             for name, title, role, meaning, *_ in arms
@@ -118,7 +120,16 @@ def manifest(
             ConditionInfo(name=c, title=f"digits, 4 labels per class, {c} synthetic") for c in conditions
         ),
         "cells": tuple(
-            CellInfo(cell=cell_id(name, c), arm=name, condition=c, search=SEARCH, tuning_trials=tuning_trials)
+            CellInfo(
+                cell=cell_id(name, c),
+                arm=name,
+                condition=c,
+                search=search_id(cell_id(name, c)) if tuning_trials else "",
+                tuning_trials=tuning_trials,
+                most_trials=4 * tuning_trials,
+                generation=GENERATION,
+                trial_steps=1000,
+            )
             for name, *_ in arms
             for c in conditions
         ),
@@ -131,6 +142,11 @@ def manifest(
         **changes,
     }
     return StudyManifest(**values)
+
+
+def search_id(cell: str) -> str:
+    """What the records of a cell's first generation carry."""
+    return f"search-{cell}"
 
 
 def cell_id(arm: str, condition: str = "half") -> str:
@@ -174,18 +190,24 @@ def study_records(
         }
         detects = cell.arm.startswith("rsmatch") and "detector" not in cell.arm
         suggestions = [_suggestion(n, detects) for n in range(cell.tuning_trials)]
+        tuned: list[TrialRecord] = []
+        history = cell.search
         for number, suggested in enumerate(suggestions):
+            if number and number % cell.generation == 0:
+                history = next_history(history, tuned[-cell.generation :])
             pruned = number % 4 == 3
-            records.append(
+            tuned.append(
                 tuning(
                     number,
                     means[cell.arm] + abs(number - 1) + (5 if pruned else 0),
                     suggested=suggested,
                     status="pruned" if pruned else "completed",
                     steps=250 if pruned else 1000,
+                    search=history,
                     **common,
                 )
             )
+        records += tuned
         for number, seed in enumerate(study.evaluation_seeds):
             scatter = np.random.default_rng([place, seed]).normal(0, 0.55)
             error = round(means[cell.arm] + np.random.default_rng(seed).normal(0, 0.8) + scatter, 2)

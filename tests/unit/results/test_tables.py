@@ -118,6 +118,30 @@ def test_cell_without_a_completed_tuning_trial_is_incomplete_and_has_no_error():
     assert set(row.marks) >= {"incomplete", "unequal budget"}
 
 
+def test_generations_are_followed_through_their_histories():
+    study = manifest()
+    study = dataclasses.replace(study, cells=tuple(dataclasses.replace(c, generation=2) for c in study.cells))
+    records = study_records(study)
+    assert len({r.search for r in records if r.arm == "fixmatch" and r.phase == "tune"}) == 2
+    assert all(r.tuning.ended == 4 for r in only(study, records).rows)
+    other = [
+        dataclasses.replace(r, metrics={"val_error": 99.0})
+        if (r.arm, r.phase, r.number) == ("fixmatch", "tune", 0)
+        else r
+        for r in records
+    ]
+    row = only(study, other).row("fixmatch")
+    assert row.tuning.ended == 2  # what was suggested from another history does not count
+    assert "unequal budget" in row.marks
+
+
+def test_a_budget_in_steps_is_missing_what_it_did_not_spend():
+    study = manifest(tuning_trials=4)
+    cells = tuple(dataclasses.replace(c, unit="steps") for c in study.cells)
+    row = only(dataclasses.replace(study, cells=cells), study_records(study)).row("fixmatch")
+    assert (row.tuning.steps, row.tuning.missing) == (3250, 0.75)
+
+
 def test_fewer_useful_tuning_trials_than_another_arm_is_an_unequal_budget():
     study = manifest()
     records = [
@@ -128,7 +152,8 @@ def test_fewer_useful_tuning_trials_than_another_arm_is_an_unequal_budget():
     ]
     table = only(study, records)
     assert [r.arm for r in table.rows if "unequal budget" in r.marks] == ["fixmatch"]
-    assert dataclasses.asdict(table.row("fixmatch").tuning) == {"planned": 4, "completed": 2, "pruned": 1, "failed": 1}
+    counts = {"planned": 4, "completed": 2, "pruned": 1, "failed": 1, "steps": 2250, "missing": 1}
+    assert dataclasses.asdict(table.row("fixmatch").tuning) == counts
 
 
 def test_arm_with_nothing_to_search_plans_one_trial_and_is_not_unequal():
