@@ -13,16 +13,18 @@ from results.ledger import Ledger
 from results.manifest import CellInfo, StudyManifest
 from results.tables import CellRecords, select_records
 
+PHASES = ("tuning", "confirmation", "evaluation")
+
 
 def summarise_status(study_dir: Path) -> dict[str, Any]:
     """Everything that `ablate status` shows, as JSON values."""
     manifest = StudyManifest.load(study_dir)
     selected = select_records(manifest, Ledger(study_dir / "ledger").records())
     cells = [_cell(manifest, c, selected[c.arm, c.condition]) for c in manifest.cells]
-    planned = sum(c["tuning"]["planned"] + c["evaluation"]["planned"] for c in cells)
-    recorded = sum(sum(c[phase]["status"].values()) for c in cells for phase in ("tuning", "evaluation"))
-    failed = sum(c[phase]["status"].get("failed", 0) for c in cells for phase in ("tuning", "evaluation"))
-    state = "complete" if recorded >= planned else "unfinished"
+    planned = sum(max(c[phase]["planned"], _recorded(c[phase])) for c in cells for phase in PHASES)
+    recorded = sum(_recorded(c[phase]) for c in cells for phase in PHASES)
+    failed = sum(c[phase]["status"].get("failed", 0) for c in cells for phase in PHASES)
+    state = "complete" if all(c["complete"] for c in cells) else "unfinished"
     return {
         "study": manifest.study,
         "state": state,
@@ -45,6 +47,11 @@ def _cell(manifest: StudyManifest, cell: CellInfo, records: CellRecords) -> dict
             "planned": len(manifest.evaluation_seeds),
             "status": dict(Counter(r.status for r in records.evaluation)),
         },
+        "confirmation": {
+            "planned": cell.confirm_top * len(cell.confirm_seeds),
+            "status": dict(Counter(r.status for r in records.confirmation)),
+        },
+        "complete": len(records.evaluation) == len(manifest.evaluation_seeds),
         "mean_test_error": sum(test) / len(test) if test else None,
     }
 
@@ -54,19 +61,29 @@ def status_table(summary: dict[str, Any]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("arm", "condition"):
         table.add_column(heading)
-    for heading in ("tuning", "evaluation", "mean test error %"):
+    confirms = any(c["confirmation"]["planned"] for c in summary["cells"])
+    for heading in ("tuning", *(["confirmation"] if confirms else []), "evaluation", "mean test error %"):
         table.add_column(heading, justify="right")
     for cell in summary["cells"]:
         mean = cell["mean_test_error"]
         table.add_row(
-            Text(cell["title"]), Text(cell["condition"]), _count(cell["tuning"]), _count(cell["evaluation"]),
+            Text(cell["title"]),
+            Text(cell["condition"]),
+            _count(cell["tuning"]),
+            *([_count(cell["confirmation"])] if confirms else []),
+            _count(cell["evaluation"]),
             "" if mean is None else f"{mean:.2f}",
-        )  # fmt: skip
+        )
     return table
+
+
+def _recorded(phase: dict[str, Any]) -> int:
+    return sum(phase["status"].values())
 
 
 def _count(phase: dict[str, Any]) -> str:
     status = phase["status"]
-    text = f"{sum(status.values())}/{phase['planned']}"
+    done, planned = sum(status.values()), phase["planned"]
+    text = f"{done}/{planned}" if done <= planned else str(done)  # stopped trials made room for more than were granted
     notes = [f"{status[name]} {name}" for name in ("pruned", "failed") if status.get(name)]
     return f"{text} ({', '.join(notes)})" if notes else text

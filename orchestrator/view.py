@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group
@@ -17,6 +17,8 @@ from orchestrator.driver import StudyDriver
 from results.records import TrialRecord
 
 PLAIN_SECONDS = 10.0
+OTHER_LINES = 8
+"""Of the screen, beside the cells."""
 
 
 class StudyView:
@@ -94,29 +96,55 @@ class StudyView:
         done, total = self._progress()
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("arm")
+        several = len(self._driver.state.plan.conditions) > 1
+        if several:
+            table.add_column("condition")
         for heading in ("tuned", "best validation error %", "evaluated", "mean test error %"):
             table.add_column(heading, justify="right")
-        running = {handle: trial.slot.cell.id for handle, trial in list(self._driver.running.items())}
-        for cell in self._driver.state.cells:
-            busy = cell.cell.id in running.values()
-            table.add_row(Text(cell.cell.arm.title, style="bold" if busy else ""), *_numbers(cell))
+        running = {trial.slot.cell.key for trial in list(self._driver.running.values())}
+        cells = self._driver.state.cells
+        shown = self._shown(cells, running)
+        for cell in shown:
+            names = [Text(cell.cell.arm.title, style="bold" if cell.cell.key in running else "")]
+            if several:
+                names.append(Text(cell.cell.condition.info.title))
+            table.add_row(*names, *_numbers(cell))
         bar = Table.grid()
         bar.add_row(ProgressBar(total=max(total, 1), completed=done, width=60))
-        return Group(bar, Text(self._summary()), Text(), table)
+        more = len(cells) - len(shown)
+        note = [Text(f"and {more} more; `ablate status` shows all", style="dim")] if more else []
+        return Group(bar, Text(self._summary()), Text(), table, *note)
+
+    def _shown(self, cells: Sequence[CellState], running: Collection[tuple[str, str]]) -> Sequence[CellState]:
+        """All cells where they fit on the screen, else those in motion first, in the order of the plan."""
+        room = max(self._console.height - OTHER_LINES, 5)
+        if len(cells) <= room:
+            return cells
+        first = [c for c in cells if c.cell.key in running][:room]
+        chosen = {c.cell.key for c in first}
+        for cell in cells:
+            if len(chosen) == room:
+                break
+            if cell.stage not in ("done", "blocked"):
+                chosen.add(cell.cell.key)
+        return [c for c in cells if c.cell.key in chosen]
 
 
 def _numbers(cell: CellState) -> tuple[str, str, str, str]:
-    records = cell.records()
-    tuned = [r for r in records if r.phase == "tune"]
-    evaluated = [r for r in records if r.phase == "evaluate"]
+    tuned, evaluated = cell.tuning, cell.evaluation
     validation = [r.metrics["val_error"] for r in tuned if r.status == "completed"]
     test = [r.metrics["test_error"] for r in evaluated if r.status == "completed"]
     return (
-        f"{len(tuned)}/{cell.cell.tuning_trials}",
+        _tuned(len(tuned), cell.cell.info.tuning_trials),
         f"{min(validation):.1f}" if validation else "",
         f"{len(evaluated)}/{len(cell.cell.evaluation_seeds)}",
         f"{sum(test) / len(test):.2f}" if test else "",
     )
+
+
+def _tuned(done: int, granted: int) -> str:
+    """Stopped trials hand steps back, so more may be run than are granted."""
+    return f"{done}/{granted}" if done <= granted else str(done)
 
 
 def _clock(seconds: float) -> str:
