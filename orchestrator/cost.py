@@ -36,7 +36,6 @@ END_SECONDS = 4.0
 """From the last trial until the command ends: MLflow catches up, the report is written."""
 CALIBRATION_ERROR = 0.15
 """Spread of the logarithm of a calibrated time against a study's: a calibration has no driver and no mirror beside it."""
-SMALLEST_DRIFT = 0.03
 
 LEDGER_BYTES = 1000
 """Of a record in a compacted ledger, where there is none yet (digits, seven reports)."""
@@ -121,7 +120,7 @@ def hours(
     for length, drawn_length in chains.values():
         expected_chain = max(expected_chain, length)
         chain = np.maximum(chain, drawn_length)
-    drift = np.exp(speed_drift(timings) * random.standard_normal(DRAWS))
+    drift = np.exp(timings.drift * random.standard_normal(DRAWS))
     fixed = START_SECONDS + END_SECONDS + pool_seconds / actors if work else 0.0
     trials = sum(w.trials for w in work)
     ends = (1 - 1 / actors) / 2 * expected_total / trials if trials else 0.0  # processes do not end at the same moment
@@ -136,6 +135,30 @@ def hours(
     }
 
 
+def trial_hours(work: Sequence[Work], timings: TrialTimings) -> float | None:
+    """Hours of processes that the work takes; None where nothing is known of how long a trial takes."""
+    total = 0.0
+    for part in work:
+        sample = timings.sample(part.cell, part.phase)
+        if sample is None:
+            return None
+        total += _trials(part, timings)[0] * (
+            sample.seconds(_trials(part, timings)[1] * part.steps) + timings.turnaround
+        )
+    return total / 3600
+
+
+def _trials(part: Work, timings: TrialTimings) -> tuple[float, float]:
+    """How many trials start, and the share of the steps that one uses.
+
+    Of a budget in steps, what stopped trials did not use buys further ones.
+    """
+    if part.phase == "evaluate":
+        return part.trials, 1.0
+    share = timings.share_of_steps(part.cell)[1]
+    return part.trials / share if part.cell.info.unit == "steps" else part.trials, share
+
+
 def _doubt(sample: Sample, timings: TrialTimings, trials: int, arm: Array, random: np.random.Generator) -> Array:
     """Factors, [DRAWS], on the mean time of trials: the spread of a mean, or what separates arms or machines."""
     if sample.source == "calibration":
@@ -146,20 +169,6 @@ def _doubt(sample: Sample, timings: TrialTimings, trials: int, arm: Array, rando
     relative = float(known.std(ddof=1)) / sample.mean_step if len(known) > 1 else 0.3
     spread = relative * math.sqrt(1 / len(known) + 1 / trials)
     return np.maximum(1 + spread * random.standard_normal(DRAWS), 0.1)
-
-
-def speed_drift(timings: TrialTimings) -> float:
-    """How much the machine's speed changed while the records were made: the spread of ten successive spans of trials."""
-    records = sorted(timings.records, key=lambda r: r.started_at)
-    if len(records) < 20:
-        return 0.1
-    by_arm: dict[str, list[float]] = {}
-    for r in records:
-        by_arm.setdefault(r.arm, []).append(r.seconds / r.steps)
-    means = {arm: float(np.mean(values)) for arm, values in by_arm.items()}
-    relative = np.array([math.log(r.seconds / r.steps / means[r.arm]) for r in records])
-    spans = [float(part.mean()) for part in np.array_split(relative, 10)]
-    return max(float(np.std(spans, ddof=1)), SMALLEST_DRIFT)
 
 
 def gpus_of_trials(plan: Plan, records: Iterable[TrialRecord]) -> float:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.cell import Cell
-from orchestrator.cost import CALIBRATION_ERROR, END_SECONDS, RAY_SECONDS, speed_drift
+from orchestrator.cost import CALIBRATION_ERROR, END_SECONDS, RAY_SECONDS
 from orchestrator.driver import StudyDriver
 from orchestrator.errors import AblateError
 from orchestrator.folders import StudyFolders
@@ -281,7 +281,7 @@ def forecast(
     shape, gpus = cluster_shape(plan, options, timings)
     courses = RecordedCourses(plan, records, timings)
     search = plan.trials <= REAL_SAMPLER_UP_TO
-    drift = speed_drift(timings) if timings.records else CALIBRATION_ERROR
+    drift = timings.drift if timings.records else CALIBRATION_ERROR
     repeats = REPEATS if plan.trials <= REPEATS_UP_TO else 1
     first = simulate(plan, courses, shape, seed=options.seed, search=search)
     outcomes = [first]

@@ -12,7 +12,7 @@ from rich.text import Text
 from orchestrator.calibration import calibrate, expected_seconds, load_calibration
 from orchestrator.cell_state import CellState
 from orchestrator.changes import Decisions, changed_message, changes
-from orchestrator.cost import Work, disk, gpus_of_trials, hours, pools_to_make, trials_at_once, work_left
+from orchestrator.cost import Work, disk, gpus_of_trials, hours, pools_to_make, trial_hours, trials_at_once, work_left
 from orchestrator.folders import StudyFolders
 from orchestrator.forecast import ForecastOptions, forecast
 from orchestrator.prospects import power_sentences, prospect_warnings, prospects
@@ -108,7 +108,6 @@ def _by_phase(work: list[Work]) -> dict[str, int]:
 
 
 def _cell(cell: CellState, records: list[Any], work: list[Work], timings: TrialTimings) -> dict[str, Any]:
-    time = hours(work, timings, actors=1)
     return {
         "arm": cell.cell.arm.name,
         "title": cell.cell.arm.title,
@@ -121,7 +120,7 @@ def _cell(cell: CellState, records: list[Any], work: list[Work], timings: TrialT
             "recorded": sum(r.phase == "evaluate" for r in records),
         },
         "to_run": cell.remaining,
-        "trial_hours": None if time is None else time["trial_hours"],
+        "trial_hours": trial_hours(work, timings),
     }
 
 

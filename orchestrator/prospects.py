@@ -15,6 +15,8 @@ from results.records import TrialRecord
 from results.statistics import seeds_needed, smallest_sign_flip_p
 from trainables.data import DATASETS
 
+MOST_SIMULATED = 40
+"""Cells up to which the seeds that would decide an arm's difference are found by simulation; beyond, by Student's test."""
 COARSE_VALIDATION = 2.0
 """Percentage points that one validation image stands for, from which on a plan warns."""
 USUAL_ERROR = 20.0
@@ -43,6 +45,7 @@ def prospects(plan: Plan, records: Iterable[TrialRecord]) -> list[dict[str, Any]
         arms[cell.condition.info.name].append(cell.arm.name)
     reference = plan.arms[0].name
     found = []
+    roughly = len(plan.cells) > MOST_SIMULATED
     for condition in plan.conditions:
         name = condition.info.name
         others = [a for a in arms[name] if a != reference]
@@ -50,7 +53,7 @@ def prospects(plan: Plan, records: Iterable[TrialRecord]) -> list[dict[str, Any]
         found.append(
             {
                 "condition": name,
-                **_comparison(errors, name, reference, others, len(plan.study.seed_list)),
+                **_comparison(errors, name, reference, others, len(plan.study.seed_list), roughly),
                 **_validation(images, validation[name]),
             }
         )
@@ -58,7 +61,12 @@ def prospects(plan: Plan, records: Iterable[TrialRecord]) -> list[dict[str, Any]
 
 
 def _comparison(
-    errors: dict[tuple[str, str], dict[int, float]], condition: str, reference: str, others: list[str], seeds: int
+    errors: dict[tuple[str, str], dict[int, float]],
+    condition: str,
+    reference: str,
+    others: list[str],
+    seeds: int,
+    roughly: bool,
 ) -> dict[str, Any]:
     base = errors[condition, reference]
     pairs = {
@@ -72,7 +80,7 @@ def _comparison(
     seen = {}
     for arm, differences in enough.items():
         mean = float(differences.mean())
-        needed = seeds_to_detect(abs(mean) / spread, len(others)) if spread else None
+        needed = seeds_to_detect(abs(mean) / spread, len(others), roughly=roughly) if spread else None
         seen[arm] = {"pairs": len(differences), "difference": mean, "seeds_to_decide": needed}
     return {
         "seeds": seeds,

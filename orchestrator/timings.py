@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 
 STOPPED_AT_BEST = 0.4
 """Share of the steps that tuning trials use where early stopping saves most: how far the interval reaches before any record."""
+SMALLEST_DRIFT = 0.03
 USUAL_SHARE = 0.75
 """Share of the steps that tuning trials use under a stopping rule, before any record says it: about what the median rule gave."""
 
@@ -155,6 +156,17 @@ class TrialTimings:
         if self._calibration is not None:
             means += self._calibration.per_step.values()
         return max(float(np.std(np.log(means), ddof=1)), 0.05) if len(means) >= 3 else 0.5
+
+    @cached_property
+    def drift(self) -> float:
+        """How much the machine's speed changed while the records were made: standard deviation of the logarithm over ten spans."""
+        records = sorted(self.records, key=lambda r: r.started_at)
+        if len(records) < 20:
+            return 0.1
+        means = {arm: float(np.mean(per_step)) for arm, per_step in self._arms.items()}
+        relative = np.log([r.seconds / r.steps / means[r.arm] for r in records])
+        spans = [float(part.mean()) for part in np.array_split(relative, 10)]
+        return max(float(np.std(spans, ddof=1)), SMALLEST_DRIFT)
 
     @cached_property
     def turnaround(self) -> float:

@@ -43,3 +43,11 @@ def test_the_same_question_has_the_same_answer():
     first = detectable_effect(10, 3)
     detectable_effect.cache_clear()
     assert detectable_effect(10, 3) == first
+
+
+def test_a_rough_answer_is_near_and_never_below_what_significance_needs():
+    for effect in (0.5, 1.0, 1.5, 4.0):
+        exact, rough = seeds_to_detect(effect, 3), seeds_to_detect(effect, 3, roughly=True)
+        assert exact is not None
+        assert rough is not None
+        assert seeds_needed(comparisons=3) <= rough <= exact <= rough + 3
