@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.sections import DESIGNS, SAMPLERS
 from search_spaces import GROUPS, Choice
 from trainables.algorithms import ALGORITHMS
 from trainables.data import DATASETS, GENERATORS
 
-KINDS = ("algorithms", "components", "datasets", "generators", "spaces")
+KINDS = ("algorithms", "components", "datasets", "designs", "generators", "samplers", "spaces")
 
 
 def listing(kind: str) -> Table:
@@ -20,7 +21,9 @@ def listing(kind: str) -> Table:
         "algorithms": _algorithms,
         "components": _components,
         "datasets": _datasets,
+        "designs": _designs,
         "generators": _generators,
+        "samplers": _samplers,
         "spaces": _spaces,
     }[kind]()
     table = Table(title=kind, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -63,6 +66,14 @@ def _datasets() -> Listing:
 
 def _generators() -> Listing:
     return ("name", "title", "paper"), [(g.name, g.title, g.paper) for g in GENERATORS.values()]
+
+
+def _designs() -> Listing:
+    return ("name", "arms besides the full method and the baselines"), DESIGNS.items()
+
+
+def _samplers() -> Listing:
+    return ("name", "what it does"), SAMPLERS.items()
 
 
 def _spaces() -> Listing:

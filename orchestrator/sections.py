@@ -19,6 +19,24 @@ MAX_SEEDS = 10_000
 
 DesignName = Literal["leave-one-out", "add-one-in", "one-at-a-time", "factorial", "pairs", "custom", "none"]
 SamplerName = Literal["tpe", "random", "gp", "cma-es", "qmc", "nsga-ii", "grid"]
+DESIGNS: dict[DesignName, str] = {
+    "leave-one-out": "each component off, with what needs it",
+    "pairs": "each two components off together",
+    "add-one-in": "from the bare method up: one more component on at a time",
+    "one-at-a-time": "each component off, and each alternative value by itself",
+    "factorial": "every combination of components and values, or a fraction of a stated resolution",
+    "custom": "only the arms written out under ablation.arms",
+    "none": "no further arm",
+}
+SAMPLERS: dict[SamplerName, str] = {
+    "tpe": "tree-structured Parzen estimator; several objectives and constraints",
+    "gp": "Gaussian process; few trials, several objectives and constraints",
+    "cma-es": "covariance matrix adaptation; many trials, real numbers, one objective",
+    "nsga-ii": "genetic algorithm; several objectives",
+    "qmc": "quasi-random points that fill the space evenly",
+    "random": "independent random points",
+    "grid": "every combination of the values in search.grid, the defaults first",
+}
 OBJECTIVES = ("val_error", "val_loss", "seconds", "steps", "labels")
 """What a search may minimise."""
 
