@@ -6,21 +6,18 @@ driver, under the study's lock) and any number of readers.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from results.ledger_parts import SCHEMA, LedgerDamaged, encode, read, to_table, verify
-from results.ledger_rows import RecordBuilder
+from results.ledger_parts import SCHEMA, LedgerDamaged, LedgerNotWritten, SetAside, encode, read, to_table, verify
+from results.ledger_rows import RecordBuilder, collector_paused
 from results.records import TrialRecord
 from trainables.files import replacing, sync_folder, write_atomically
 
@@ -42,38 +39,6 @@ _DANGLING = "a link to nothing"
 _Identity = tuple[str, int]
 
 
-class LedgerNotWritten(OSError):
-    """A record could not be written, such as on a full disk; nothing of it is left in the ledger."""
-
-    def __init__(self, folder: Path, trial_id: str, problem: OSError) -> None:
-        super().__init__(problem.errno, problem.strerror)
-        self.message = (
-            f"{folder}: the record of trial {trial_id} could not be written ({problem.strerror or problem}); make room there "
-            "and run the study again: what is recorded is kept, and this trial runs again"
-        )
-
-    def __str__(self) -> str:
-        return self.message
-
-
-@dataclass(frozen=True)
-class SetAside:
-    """A damaged part that was moved out of the way.
-
-    Args:
-        name: The file's name in the ledger.
-        reason: What is wrong with it.
-        moved_to: Where it is now.
-    """
-
-    name: str
-    reason: str
-    moved_to: Path
-
-    def __str__(self) -> str:
-        return f"ledger/{self.name} is damaged ({self.reason}); set aside as {self.moved_to}, its trials run again"
-
-
 class Ledger:
     """The records below one folder.
 
@@ -89,6 +54,9 @@ class Ledger:
         self._loose: int | None = None  # parts since the last merge; None before the first append
         self._merging: threading.Thread | None = None
         self._closing = threading.Event()
+        self._fresh: dict[
+            str, pa.Table
+        ] = {}  # rows of parts to merge: reading them again would keep the driver waiting
         self._born: dict[str, float] = {}  # merged files of this process and when they appeared, by the monotonic clock
 
     def append(self, record: TrialRecord) -> Path:
@@ -105,12 +73,15 @@ class Ledger:
         path = self.folder / f"part-{_file_stem(record)}.parquet"
         if path.exists():
             return path
-        content = encode(to_table([record]))
+        table = to_table([record])
+        content = encode(table)
         try:
             write_atomically(path, content)
             sync_folder(self.folder)
         except OSError as problem:
             raise LedgerNotWritten(self.folder, record.trial_id, problem) from problem
+        if len(self._fresh) < 2 * PARTS_MERGED:
+            self._fresh[path.name] = table
         if self._loose is None:
             self._loose = sum(_is_part(p) for p in self._list())
         else:
@@ -142,7 +113,7 @@ class Ledger:
     def records(self) -> list[TrialRecord]:
         """Each trial's latest attempt, ordered by start time; LedgerDamaged names a file that cannot be read."""
         latest: dict[str, TrialRecord] = {}
-        with _collector_paused():
+        with collector_paused():
             for record in self._history():
                 known = latest.setdefault(record.trial_id, record)
                 if record.attempt > known.attempt:
@@ -231,7 +202,8 @@ class Ledger:
         for path in sources:
             if not path.exists():  # nobody else deletes
                 raise LedgerDamaged(path, _DANGLING)
-            for table in read(path):
+            known = self._fresh.get(path.name)
+            for table in read(path) if known is None else (known,):
                 fresh = [
                     i for i, key in enumerate(_identities(table)) if key not in rows and not rows.update({key: None})
                 ]
@@ -249,6 +221,7 @@ class Ledger:
         settled = max((self._born.pop(p.name, 0.0) for p in sources if p != path), default=0.0) + SETTLED_SECONDS
         time.sleep(max(0.0, settled - time.monotonic()))
         for source in sources:
+            self._fresh.pop(source.name, None)
             if source != path:
                 source.unlink(missing_ok=True)
 
@@ -306,18 +279,6 @@ class Follower:
         self._files = files
         self._latest.update((r.trial_id, r.attempt) for r in found.values())
         return sorted(found.values(), key=lambda r: (r.started_at, r.trial_id))
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Without the search for cycles, which takes a quarter of the time in which many records are made and finds none."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _build(builder: RecordBuilder, path: Path, table: pa.Table) -> list[TrialRecord]:

@@ -12,7 +12,7 @@ import errno
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,38 @@ class LedgerDamaged(Exception):
             f"{path}: not a readable ledger part ({reason}); `ablate run` sets it aside and runs its trials again, "
             "or move it away yourself"
         )
+
+
+class LedgerNotWritten(OSError):
+    """A record could not be written, such as on a full disk; nothing of it is left in the ledger."""
+
+    def __init__(self, folder: Path, trial_id: str, problem: OSError) -> None:
+        super().__init__(problem.errno, problem.strerror)
+        self.message = (
+            f"{folder}: the record of trial {trial_id} could not be written ({problem.strerror or problem}); make room there "
+            "and run the study again: what is recorded is kept, and this trial runs again"
+        )
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A damaged part that was moved out of the way.
+
+    Args:
+        name: The file's name in the ledger.
+        reason: What is wrong with it.
+        moved_to: Where it is now.
+    """
+
+    name: str
+    reason: str
+    moved_to: Path
+
+    def __str__(self) -> str:
+        return f"ledger/{self.name} is damaged ({self.reason}); set aside as {self.moved_to}, its trials run again"
 
 
 def to_table(records: Iterable[TrialRecord]) -> pa.Table:

@@ -215,6 +215,14 @@ def test_a_merged_file_that_reads_back_otherwise_replaces_nothing(
     assert ids(ledger.records()) == ["a0", "a1"]
 
 
+def test_a_part_that_is_damaged_under_the_writer_is_merged_from_memory(tmp_path: Path, small_merges: None) -> None:
+    ledger = Ledger(tmp_path)
+    for n in range(2):
+        damage(ledger.append(one(n)), "flipped")
+    ledger.compact()
+    assert Ledger(tmp_path).records() == [one(0), one(1)]
+
+
 @pytest.mark.parametrize("place", ["fsync", "replace"])
 def test_a_full_disk_leaves_no_part_and_the_next_run_goes_on(
     tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
@@ -274,6 +282,7 @@ def test_a_damaged_part_is_set_aside_and_its_trial_can_be_written_again(tmp_path
         (path,) = ledger.parts()
         ledger.append(one(2))
     damage(path, how)
+    ledger = Ledger(tmp_path / "ledger")
     for look in (ledger.records, ledger.table, ledger.compact, ledger.follow().new_records):
         with pytest.raises(LedgerDamaged, match=path.name):
             look()
