@@ -9,7 +9,7 @@ search seeds. The second run is forecast from the first one's ledger, never from
 
 A machine that is busy with other work changes its speed between two runs, and no forecast knows that: `load` is the load average
 before each run. `--side-by-side` runs both at the same time, each with half of the processes, so that both meet the same
-disturbance; what is left is the forecast's own error.
+disturbance. `error_at_equal_speed` leaves out that a step took longer in one of the two runs: it is the forecast's own error.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.calibration import calibrate
+from orchestrator.cost import PROCESS_SECONDS
 from orchestrator.folders import StudyFolders
 from orchestrator.forecast import ForecastOptions, forecast
 from orchestrator.study import load_study
@@ -63,7 +64,11 @@ def main() -> None:
         folder = options.keep or Path(scratch)
         rounds = [one_round(options, folder, i) for i in range(options.rounds)]
         result: dict[str, Any] = {"rounds": rounds}
-        for key, name in (("error_vs_real", "error"), ("error_of_command", "command_error")):
+        for key, name in (
+            ("error_vs_real", "error"),
+            ("error_at_equal_speed", "error_at_equal_speed"),
+            ("error_of_command", "command_error"),
+        ):
             found = [abs(r[name]) for r in rounds if r[name] is not None]
             result[key] = statistics.median(found) if found else None
         if options.large:
@@ -103,7 +108,9 @@ def one_round(options: argparse.Namespace, folder: Path, number: int) -> dict[st
         seconds.append(run(studies[1], runs))
     real = Ledger(runs / f"forecast-{number}-real" / "ledger").records()
     told = tell(studies[1], known, calibration, actors)
-    span = told["makespan_hours"]["expected"] * 3600 - told["fixed_seconds"]
+    before = told["fixed_seconds"] + PROCESS_SECONDS  # until the first trial is handed to its process
+    low, span, high = (told["makespan_hours"][key] * 3600 - before for key in ("low", "expected", "high"))
+    speeds = step_time(known), step_time(real)
     return {
         "trials": sum(r.same_as is None for r in real),
         "forecast_trials": told["trials"],
@@ -112,14 +119,13 @@ def one_round(options: argparse.Namespace, folder: Path, number: int) -> dict[st
         "forecast_seconds": span,
         "real_seconds": between(real),
         "error": span / between(real) - 1,
-        "interval_holds": told["makespan_hours"]["low"] * 3600 - told["fixed_seconds"]
-        <= between(real)
-        <= told["makespan_hours"]["high"] * 3600 - told["fixed_seconds"],
+        "error_at_equal_speed": None if speeds[0] is None else span / between(real) / speeds[0] * speeds[1] - 1,
+        "interval_holds": low <= between(real) <= high,
         "command_seconds": seconds[1],
         "command_forecast": told["makespan_hours"]["expected"] * 3600,
         "command_error": told["makespan_hours"]["expected"] * 3600 / seconds[1] - 1 if seconds[1] else None,
-        "seconds_a_step": step_time(known),
-        "real_seconds_a_step": step_time(real),
+        "seconds_a_step": speeds[0],
+        "real_seconds_a_step": speeds[1],
         "records": runs / f"forecast-{number}-real" / "ledger",
     }
 
@@ -227,6 +233,7 @@ def show(result: dict[str, Any]) -> None:
         "forecast",
         "real",
         "error",
+        "at equal speed",
         "in interval",
         "command",
         "forecast",
@@ -243,6 +250,7 @@ def show(result: dict[str, Any]) -> None:
             f"{r['forecast_seconds']:.1f}",
             f"{r['real_seconds']:.1f}",
             f"{r['error']:+.1%}",
+            "" if r["error_at_equal_speed"] is None else f"{r['error_at_equal_speed']:+.1%}",
             "yes" if r["interval_holds"] else "no",
             *(
                 (f"{r['command_seconds']:.1f}", f"{r['command_forecast']:.1f}", f"{r['command_error']:+.1%}")
