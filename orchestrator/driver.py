@@ -14,6 +14,7 @@ from orchestrator.open_trials import OpenTrials
 from orchestrator.slots import Slot
 from orchestrator.state import StudyState
 from results.ledger import Ledger
+from results.ledger_rows import RecordBuilder
 from results.records import Status, TrialRecord
 from trainables.files import checkpoint_path, write_atomically
 
@@ -68,6 +69,7 @@ class StudyDriver:
         self.stopped: str | None = None
         """Which limit ended the run early."""
         self._held = 0.0
+        self._builder = RecordBuilder()
         self._open = OpenTrials(folders.open)
         self._code = dict(code)
         self._actors = actors
@@ -127,7 +129,7 @@ class StudyDriver:
         self.written += 1
         self.failed += record.status == "failed"
         self.trained += record.steps
-        self._write_copies(self.state.finish(record))
+        self._write_copies(self.state.finish(self._builder.lean(record)))
         return record
 
     def _write_copies(self, copies: list[TrialRecord]) -> None:

@@ -136,6 +136,7 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
             if not outcome.interrupted:
                 console.print("bringing MLflow up to date …", highlight=False)
             outcome.mirror_error = mirror.finish(timeout=5 if outcome.interrupted else 120).error
+        ledger.close()
         remove_temporary_files(folders.study)
     return outcome
 

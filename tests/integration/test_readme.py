@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestrator.arms import derive_arms
 from orchestrator.study import load_study
 from tests.integration.studies import SMALL, ablate, command, environment
 
@@ -44,7 +45,8 @@ def test_the_study_loads(tmp_path):
     (text,) = blocks("yaml")
     path = tmp_path / "study.yaml"
     path.write_text(text, encoding="utf-8")
-    assert load_study(path).spec.left_out == ("queue",)
+    arms = derive_arms(load_study(path).spec).arms
+    assert [a.name for a in arms] == ["rsmatch", "rsmatch-without-queue", "fixmatch"]
 
 
 def test_links_lead_somewhere():

@@ -35,3 +35,13 @@ def test_a_fragment_makes_a_plan(tmp_path, fragment):
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
         assert (ROOT / "docs" / target).exists(), target
+
+
+def test_the_readmes_lines_are_lines_of_a_study(tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in re.findall(r"\| `([a-z]+: \{.*?\})`", readme)]
+    assert len(lines) >= 6
+    for line in lines:
+        path = tmp_path / "line.yaml"
+        path.write_text(yaml.safe_dump({**BASE, **yaml.safe_load(line)}), encoding="utf-8")
+        assert make_plan(load_study(path).spec).cells
