@@ -146,7 +146,7 @@ def _train(driver: StudyDriver, options: RunOptions, console: Console, mirror: M
     for folder in (folders.checkpoints, folders.log, folders.pools):
         folder.mkdir(parents=True, exist_ok=True)
     console.print(f"starting Ray ({'this machine' if options.address is None else options.address}) …", highlight=False)
-    with quiet_output(folders.log / "ray.log", console) as console, cluster(options.address) as ray:
+    with quiet_output(folders.log / "ray.log", console) as console, cluster(options.address, console=console) as ray:
         total = ray.cluster_resources()
         actors = concurrent_trials(study.resources, total)
         if not actors:
