@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -47,7 +48,7 @@ class CellState:
         self._tuning: Tuning | None = None
         self._slots: dict[str, tuple[Slot, TrialRecord | None]] = {}
         self._open = 0
-        self._waiting: list[Slot] = []
+        self._waiting: deque[Slot] = deque()
         self._confirmations: list[TrialRecord] = []
         if cell.tuning_trials:
             self._tuning = tuning_of(cell, index, search)
@@ -59,6 +60,8 @@ class CellState:
         """Whether a slot can be handed out now."""
         if self.stage == "tuning":
             return self._tuning is not None and self._tuning.ready
+        while self._waiting and self._slots[self._waiting[0].spec.trial_id][1] is not None:
+            self._waiting.popleft()  # the other cell of the same identity ran it
         return bool(self._waiting)
 
     @property
@@ -104,7 +107,7 @@ class CellState:
         """Hand out the next ready slot."""
         if self.stage == "tuning" and self._tuning is not None:
             return self._tuning.take()
-        return self._waiting.pop(0)
+        return self._waiting.popleft()
 
     def judge(self, slot: Slot, curve: Curve) -> int | None:
         """The step at which a running trial ends early, None where it goes on; evaluation is never stopped."""
@@ -176,7 +179,7 @@ class CellState:
         else:
             found = lambda s: self._index.evaluation(self.cell.id, s.suggested, s.spec.seed)  # noqa: E731
         self._slots = {s.spec.trial_id: (s, found(s)) for s in slots}
-        self._waiting = [s for s, record in self._slots.values() if record is None]
+        self._waiting = deque(s for s, record in self._slots.values() if record is None)
         self._open = len(self._waiting)
 
     def _filled(self) -> list[TrialRecord]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -79,6 +80,8 @@ class StudyState:
             if slot.spec.trial_id in self._handed:  # the other cell of the same identity runs it
                 continue
             self._handed.add(slot.spec.trial_id)
+            if slot.phase == "evaluate":  # of cells of one identity the first is named, whichever came first
+                slot = dataclasses.replace(slot, cell=self._by_id[slot.cell.id][0].cell)
             return slot
         return None
 
