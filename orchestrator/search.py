@@ -14,11 +14,11 @@ from orchestrator.cell import Cell
 from results.constraints import parse_constraint
 from results.records import TrialRecord
 from results.selection import objective
+from search_spaces import contains
 from search_spaces.distributions import distributions
 from trainables.seeds import stream_seed
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 LARGE = 1e9
 """Stands for an objective or constraint that a trial has no value of."""
@@ -52,7 +52,7 @@ class CellSearch:
         self._told = 0
         for values, found in cell.warm:
             known = {n: v for n, v in values.items() if n in self._distributions}
-            if len(known) == len(self._distributions):
+            if len(known) == len(self._distributions) and all(contains(cell.space[n], v) for n, v in known.items()):
                 trial = create_trial(params=known, distributions=self._distributions, values=list(found))
                 self._study.add_trial(trial)
 
@@ -63,11 +63,15 @@ class CellSearch:
             history: Everything that the sampler may know, in the order in which it came to be known; only ever extended.
             number: Its place in the cell's search.
         """
-        for record in history[self._told :]:
-            self._tell(record)
-        self._told = len(history)
-        if number not in self._open:
-            self._open[number] = self._ask(number)
+        if self._cell.search.sampler == "grid":
+            return dict(self._cell.start[number])
+        with warnings.catch_warnings():  # Optuna marks some samplers, and constraints, as experimental
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            for record in history[self._told :]:
+                self._tell(record)
+            self._told = len(history)
+            if number not in self._open:
+                self._open[number] = self._ask(number)
         return dict(self._open[number].params)
 
     def _ask(self, number: int) -> Trial:

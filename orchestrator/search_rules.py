@@ -15,7 +15,7 @@ from orchestrator.sections import OBJECTIVES
 from orchestrator.study_problems import Finding
 from orchestrator.yaml_source import KeyPath, describe
 from results.constraints import parse_constraint
-from search_spaces import Choice, parse_range
+from search_spaces import Choice, Range, contains, parse_range
 from trainables.algorithms import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -125,25 +125,21 @@ def _objectives_fit(study: StudySpec) -> Iterator[Finding]:
         yield Finding(("search", "early_stopping", "rule"), message, ("search", "early_stopping"))
 
 
-@rule("search.objectives", "search.spaces", "search.ranges", "data", "conditions", "method", "baselines")
+@rule("search", "data", "conditions", "method", "baselines", "hyperparameters", derives=True)
 def _labels_are_searched_and_there(study: StudySpec) -> Iterator[Finding]:
-    if set(study.search.spaces) - set(search_spaces.GROUPS) or study.method not in ALGORITHMS:
-        return
-    try:
-        labels = study.searched(study.method).get(LABELS)
-    except ValueError:  # a range that is reported by its own rule
-        return
+    labels = study.searched(study.method).get(LABELS)
     if labels is None:
         if "labels" in study.search.objectives and study.search.trials:
             message = "labels is the same in every trial; add the search space 'labels', or remove the objective"
             yield Finding(("search", "objectives"), message)
         return
-    most = max(labels.values) if isinstance(labels, Choice) else labels.high
-    least = min(labels.values) if isinstance(labels, Choice) else labels.low
     at: KeyPath = ("search", "ranges") if LABELS in study.search.ranges else ("search", "spaces")
-    if not isinstance(most, int) or not isinstance(least, int) or least < 1:
+    counts = labels.values if isinstance(labels, Choice) else (labels.low, labels.high)
+    whole = [n for n in counts if isinstance(n, int) and not isinstance(n, bool) and n >= 1]
+    if len(whole) < len(counts):
         yield Finding(at, f"{LABELS}: expected whole numbers from 1 on")
         return
+    most = max(whole)
     if study.data.dataset in trainables.data.DATASETS and not study.conditions:
         changes = {"labels_per_class": most, "validation_per_class": study.data.validation_size}
         problem = trainables.data.check_sizes(study.data.model_copy(update=changes))
@@ -174,6 +170,28 @@ def _starts_are_configurations(study: StudySpec) -> Iterator[Finding]:
                 yield from _nobody_has(study, name, at, ("search", "start"))
             for algorithm in users[:1]:
                 yield from value_findings(algorithm, {name: value}, at, ("search", "start"))
+
+
+@rule("search", "method", "baselines", "components", "hyperparameters", derives=True)
+def _starts_are_searched(study: StudySpec) -> Iterator[Finding]:
+    if not study.search.start or not study.search.trials:
+        return
+    if study.search.sampler == "grid":
+        yield Finding(("search", "start"), "a grid begins with the defaults anyway; remove the key")
+        return
+    spaces = [study.searched(study.method, study.off), *(study.searched(a) for a in study.baselines)]
+    for i, start in enumerate(study.search.start):
+        at: KeyPath = ("search", "start", i)
+        for name, value in start.items():
+            ranges = [space[name] for space in spaces if name in space]
+            if not ranges:
+                message = (
+                    f"{name} is searched by no arm of this study; name a space or a range that has it, or remove it"
+                )
+                yield Finding(at, message, ("search", "start"))
+            elif not contains(ranges[0], value):
+                message = f"{name}: {quoted(value)} is not in the range that is searched, {_range_text(ranges[0])}"
+                yield Finding(at, message, ("search", "start"))
 
 
 @rule(
@@ -220,6 +238,12 @@ def _warm_start_is_another_study(study: StudySpec) -> Iterator[Finding]:
         yield Finding(
             ("search", "warm_start"), "a study goes on from its own ledger anyway; name another one, or remove it"
         )
+
+
+def _range_text(found: Range) -> str:
+    if isinstance(found, Choice):
+        return f"one of {', '.join(map(str, found.values))}"
+    return f"from {found.low} to {found.high}"
 
 
 def _users(study: StudySpec, name: str) -> list[str]:

@@ -14,7 +14,7 @@ from orchestrator.conditions import Condition
 from orchestrator.study import StudySpec
 from results.manifest import ArmInfo, Factorial, LeftOut
 from results.origins import Origin
-from search_spaces import DATA_PREFIX, Range
+from search_spaces import DATA_PREFIX, Range, nearest
 from trainables.algorithms import ALGORITHMS
 from trainables.data.seed_block import load_dataset
 from trainables.environment import environment
@@ -122,7 +122,10 @@ def _data_values(condition: Condition) -> dict[str, Any]:
 def _start(
     study: StudySpec, defaults: Mapping[str, Any], space: Mapping[str, Range], earlier: tuple[Mapping[str, Any], ...]
 ) -> tuple[Mapping[str, Any], ...]:
-    """The first suggestions: every point of a grid, or the defaults, the study's own starts, and an earlier study's best."""
+    """The first suggestions: every point of a grid, or the defaults, the study's own starts, and an earlier study's best.
+
+    A default that the study's range leaves out stands at the nearest value that it has.
+    """
     if not space:
         return ()
     own = {name: defaults[name] for name in space}
@@ -130,9 +133,10 @@ def _start(
         values = [study.search.grid[name] for name in space]
         points = [dict(zip(space, point, strict=True)) for point in product(*values)]
         return tuple(sorted(points, key=lambda point: point != own))
+    own = {name: nearest(space[name], value) for name, value in own.items()}
     starts = [own]
     for point in (*study.search.start, *earlier):
-        known = {name: value for name, value in point.items() if name in space}
+        known = {name: nearest(space[name], value) for name, value in point.items() if name in space}
         if known:
             starts.append({**own, **known})
     distinct = {repr(sorted(s.items())): s for s in reversed(starts)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search_spaces.groups import DATA_PREFIX, GROUPS, data_fields, space_of
-from search_spaces.ranges import Choice, FloatRange, IntRange, Range, parse_range
+from search_spaces.ranges import Choice, FloatRange, IntRange, Range, contains, nearest, parse_range
 
 __all__ = [
     "DATA_PREFIX",
@@ -12,7 +12,9 @@ __all__ = [
     "FloatRange",
     "IntRange",
     "Range",
+    "contains",
     "data_fields",
+    "nearest",
     "parse_range",
     "space_of",
 ]

@@ -69,6 +69,28 @@ def parse_range(value: Mapping[str, Any]) -> Range:
     return FloatRange(float(low), float(high), log)
 
 
+def contains(found: Range, value: Any) -> bool:
+    """Whether a search of this range could suggest the value."""
+    if isinstance(found, Choice):
+        return any(type(v) is type(value) and v == value for v in found.values)
+    kinds = int if isinstance(found, IntRange) else int | float
+    return isinstance(value, kinds) and not isinstance(value, bool) and found.low <= value <= found.high
+
+
+def nearest(found: Range, value: Any) -> bool | int | float | str:
+    """The value itself where the range has it, or else the one of the range that is closest; of values without order the first."""
+    if contains(found, value):
+        return value if isinstance(found, Choice | IntRange) else float(value)
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(found, Choice):
+        numbers = [v for v in found.values if isinstance(v, int | float) and not isinstance(v, bool)]
+        return min(numbers, key=lambda v: abs(v - value)) if numeric and numbers else found.values[0]
+    if not numeric:
+        return found.low
+    cut = min(max(value, found.low), found.high)
+    return round(cut) if isinstance(found, IntRange) else float(cut)
+
+
 def _check(low: float, high: float, log: bool) -> None:
     if not low < high:
         raise ValueError(f"low: {low} is not below high {high}")
