@@ -139,6 +139,7 @@ class Cell:
             arm=self.arm.name,
             condition=self.condition.info.name,
             origin=self.origin,
+            defaults=self.defaults,
             search=self.search_id if tuned else "",
             confirm=self.confirm_id if tuned else "",
             tuning_seed=self.tuning_seed,

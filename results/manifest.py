@@ -67,6 +67,8 @@ class CellInfo:
     condition: str
     origin: Origin = UNKNOWN
     """Of the records that are made now."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """The configuration where nothing is suggested."""
     search: str = ""
     """Identity of the search settings: the history that the first generation's records carry."""
     confirm: str = ""

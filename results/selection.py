@@ -43,6 +43,7 @@ class RecordIndex:
         cells = list(cells)
         self._current = {c.cell: c.origin for c in cells}
         self._accepted = frozenset(accepted)
+        self._defaults = {c.cell: c.defaults for c in cells} | {c.confirm: c.defaults for c in cells if c.confirm}
         self._confirms = {c.confirm for c in cells if c.confirm}
         self._searches = {c.search for c in cells if not c.generation}
         self._retry_failed = retry_failed
@@ -74,10 +75,14 @@ class RecordIndex:
 
     def _slot(self, record: TrialRecord) -> Slot:
         if record.phase == "evaluate":
-            return ("evaluate", record.cell, config_key(record.suggested), record.seed)
+            return ("evaluate", record.cell, self._whole(record.cell, record.suggested), record.seed)
         if record.search in self._confirms:
-            return ("confirm", record.search, config_key(record.suggested), record.seed)
+            return ("confirm", record.search, self._whole(record.search, record.suggested), record.seed)
         return ("tune", record.search, record.number, record.seed)
+
+    def _whole(self, identity: str, suggested: Mapping[str, Any]) -> str:
+        """The complete configuration: a trial is the same whether its values were suggested or are the defaults."""
+        return config_key({**self._defaults.get(identity, {}), **suggested})
 
     def attempt(self, trial_id: str) -> int:
         """How often this trial, about to run, has failed before."""
@@ -89,11 +94,11 @@ class RecordIndex:
 
     def confirmation(self, confirm: str, suggested: Mapping[str, Any], seed: int) -> TrialRecord | None:
         """The record of a configuration tried again on another tuning seed."""
-        return self._found(("confirm", confirm, config_key(suggested), seed))
+        return self._found(("confirm", confirm, self._whole(confirm, suggested), seed))
 
     def evaluation(self, cell: str, suggested: Mapping[str, Any], seed: int) -> TrialRecord | None:
         """The record of a frozen configuration on an evaluation seed."""
-        return self._found(("evaluate", cell, config_key(suggested), seed))
+        return self._found(("evaluate", cell, self._whole(cell, suggested), seed))
 
     def asynchronous(self, search: str) -> list[TrialRecord]:
         """Every record of an asynchronous search, by number."""
