@@ -231,6 +231,11 @@ EXTENSIONS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ),
     ({}, {"search": {"confirm": {"top": 2, "seeds": 2}}}),
     ({}, {"search": {"mode": "both"}}),
+    ({"search": {"trials": 0}}, {"search": {"trials": 1, "budget": "trials"}, "evaluate": {"seeds": 3}}),
+    (
+        {"search": {"trials": 1, "spaces": ["thresholds"], "confirm": {"top": 1}}},
+        {"search": {"trials": 1, "spaces": ["thresholds", "optimiser"], "confirm": {"top": 1}}},
+    ),
 ]
 
 

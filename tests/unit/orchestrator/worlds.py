@@ -1,4 +1,4 @@
-"""A world without training: a trial's outcome is a pure function of what it is, and trials end in any order, for tests of the engine."""
+"""A world without training, for tests of the engine: an outcome is a pure function of the trial, and trials end in any order."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def facts(records: Iterable[TrialRecord]) -> dict[str, tuple[Any, ...]]:
     return {
         r.trial_id: (
             r.cell, r.arm, r.phase, r.search, r.number, r.seed, r.status, r.steps, r.same_as,
-            sorted(r.config.items()), sorted(r.suggested.items()), sorted(r.metrics.items()), dict(r.curves),
+            sorted(r.config.items()), sorted(r.metrics.items()), dict(r.curves),
         )
         for r in records
     }  # fmt: skip
