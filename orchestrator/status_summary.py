@@ -11,7 +11,7 @@ from rich.text import Text
 
 from results.ledger import Ledger
 from results.manifest import CellInfo, StudyManifest
-from results.tables import CellRecords, select_records
+from results.cells import CellRecords, select_records
 
 PHASES = ("tuning", "confirmation", "evaluation")
 

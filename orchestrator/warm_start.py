@@ -13,7 +13,7 @@ from orchestrator.study_plan import WarmStart
 from results.ledger import Ledger
 from results.manifest import ConditionInfo, StudyManifest
 from results.selection import candidates, objective
-from results.tables import CellRecords, select_records
+from results.cells import CellRecords, select_records
 from trainables.files import write_atomically
 
 FILE_NAME = "warm_start.json"

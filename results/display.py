@@ -10,7 +10,14 @@ from results.statistics import ALPHA, Interval
 from results.tables import MARKS, ConditionTable, Mark, Row
 
 NOTHING = "–"
-MARK_SIGNS: Mapping[Mark, str] = {"incomplete": "†", "unequal budget": "‡", "underpowered": "§"}
+MARK_SIGNS: Mapping[Mark, str] = {
+    "incomplete": "†",
+    "unequal budget": "‡",
+    "underpowered": "§",
+    "mixed code": "¶",
+    "asynchronous search": "∥",
+    "constraint not met": "◇",
+}
 
 
 def number(value: float, decimals: int = 2) -> str:
@@ -93,22 +100,26 @@ class DisplayRow:
     evaluation_failed: str
     steps: str
     time: str
-    incomplete: str
-    unequal: str
+    seeds_marks: str
+    """Signs that concern the seeds and the records: incomplete, mixed code."""
+    tuning_marks: str
+    """Signs that concern the search: unequal budget, asynchronous, constraint not met."""
     underpowered: str
+    """The sign that concerns the test."""
 
     @property
     def marks(self) -> str:
         """All signs of this row."""
-        return self.incomplete + self.unequal + self.underpowered
+        return self.seeds_marks + self.tuning_marks + self.underpowered
 
 
 def display_rows(table: ConditionTable) -> list[DisplayRow]:
     """The rows of a table as text."""
-    return [_display(row, is_reference=row.arm == table.reference) for row in table.rows]
+    return [display_row(row, is_reference=row.arm == table.reference) for row in table.rows]
 
 
-def _display(row: Row, *, is_reference: bool) -> DisplayRow:
+def display_row(row: Row, *, is_reference: bool = False) -> DisplayRow:
+    """One arm as text."""
     error, difference = row.test_error, row.difference
     effect = difference.effect_size if difference else None
     return DisplayRow(
@@ -125,24 +136,24 @@ def _display(row: Row, *, is_reference: bool) -> DisplayRow:
         p="" if is_reference else p_value(difference.p if difference else None),
         p_holm="" if is_reference else p_value(row.p_holm),
         effect="" if is_reference else NOTHING if effect is None else signed(effect),
-        tuning=f"{row.tuning.completed}/{row.tuning.pruned}/{row.tuning.failed}",
+        tuning="inherited" if row.inherited else f"{row.tuning.completed}/{row.tuning.pruned}/{row.tuning.failed}",
         evaluation_failed=str(row.evaluation_failed),
         steps=count(row.steps),
         time=duration(row.seconds),
-        **{key: MARK_SIGNS[mark] if mark in row.marks else "" for key, mark in _SIGN_FIELDS.items()},
+        seeds_marks=_signs(row, "incomplete", "mixed code"),
+        tuning_marks=_signs(row, "unequal budget", "asynchronous search", "constraint not met"),
+        underpowered=_signs(row, "underpowered"),
     )
 
 
-_SIGN_FIELDS: Mapping[str, Mark] = {
-    "incomplete": "incomplete",
-    "unequal": "unequal budget",
-    "underpowered": "underpowered",
-}
+def _signs(row: Row, *marks: Mark) -> str:
+    return "".join(MARK_SIGNS[mark] for mark in marks if mark in row.marks)
 
 
 def footnotes(table: ConditionTable) -> list[str]:
     """What the columns mean, in the order of the columns."""
     base = table.reference_title
+    inherits = any(row.inherited for row in table.rows)
     return [
         "Test error: percent of misclassified test images, mean over seeds with Student's t 95% interval. "
         "Test data is read once, at the last step, with the configuration already frozen.",
@@ -153,8 +164,9 @@ def footnotes(table: ConditionTable) -> list[str]:
         "p: exact two-sided sign-flip permutation test over seeds. Holm p: corrected over the "
         f"{table.comparisons} comparisons of this table; at or below {ALPHA} it is called significant.",
         "d: standardised paired difference (Cohen's d with Hedges' small-sample correction).",
-        "Tuning: search trials completed/stopped early/failed; an arm with nothing to search has one. "
-        "Failed: evaluation trials that failed. "
+        "Tuning: search trials completed/stopped early/failed; an arm with nothing to search has one"
+        + (", an inherited one takes the full method's best configuration over. " if inherits else ". ")
+        + "Failed: evaluation trials that failed. "
         "Steps and time: training spent on tuning and evaluation together.",
     ]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from results.cells import CellRecords
 from results.records import TrialRecord
 from results.statistics import Interval, mean_interval
-from results.tables import CellRecords, ConditionTable
+from results.tables import ConditionTable
 
 PSEUDO_LABEL_METRICS: Mapping[str, str] = {
     "pseudo_label_accuracy_real": "accuracy, real images",

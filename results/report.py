@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results import figures
+from results.cells import CellRecords, select_records
 from results.display import number, signed
 from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS, Effects, Panel, PictureGrid
 from results.ledger import Ledger
@@ -17,7 +18,7 @@ from results.render.csv import render_csv
 from results.render.html import PageFigure, render_html
 from results.render.latex import render_latex
 from results.render.markdown import render_markdown
-from results.tables import CellRecords, ConditionTable, MainTable, select_records, table_of_cells
+from results.tables import ConditionTable, MainTable, table_of_cells
 from results.verdict import verdict
 from trainables.files import write_atomically
 

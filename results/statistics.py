@@ -91,15 +91,28 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> PairedDifferenc
     x, y = _checked(a, "a"), _checked(b, "b")
     if len(x) != len(y):
         raise ValueError(f"a, b: {len(x)} and {len(y)} values; pairs need one of each per seed")
-    tolerance = _RELATIVE_TOLERANCE * float(max(np.abs(x).max(), np.abs(y).max()))
-    differences = x - y
-    mean = math.fsum(differences) / len(differences)
+    return mean_difference(x - y, float(max(np.abs(x).max(), np.abs(y).max())))
+
+
+def mean_difference(differences: Sequence[float] | Array, scale: float) -> PairedDifference:
+    """The mean of one difference per seed, with what `paired_difference` says of it.
+
+    Args:
+        differences: One per seed, of any contrast of the measurements of that seed.
+        scale: The largest measurement; differences that are closer than rounding at that size are ties.
+
+    Raises:
+        ValueError: `differences` is empty or holds a value that is not finite.
+    """
+    d = _checked(differences, "differences")
+    tolerance = _RELATIVE_TOLERANCE * scale
+    mean = math.fsum(d) / len(d)
     return PairedDifference(
-        n=len(differences),
+        n=len(d),
         mean=mean,
-        interval=_bca(differences, mean, tolerance),
-        p=_sign_flip(differences, tolerance),
-        effect_size=_effect_size(differences, mean, tolerance),
+        interval=_bca(d, mean, tolerance),
+        p=_sign_flip(d, tolerance),
+        effect_size=_effect_size(d, mean, tolerance),
     )
 
 
@@ -164,7 +177,7 @@ def seeds_needed(alpha: float = ALPHA, comparisons: int = 1) -> int:
     return n
 
 
-def _checked(values: Sequence[float], name: str) -> Array:
+def _checked(values: Sequence[float] | Array, name: str) -> Array:
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or not len(x):
         raise ValueError(f"{name}: needs at least one value in one dimension")

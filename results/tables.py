@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from results.cells import CellRecords, select_records
 from results.constraints import parse_constraint, violations
-from results.manifest import ArmInfo, CellInfo, ConditionInfo, Role, StudyManifest
+from results.manifest import ArmInfo, ConditionInfo, Role, StudyManifest
 from results.origins import origin_of
 from results.records import TrialRecord
-from results.selection import Choice, Followed, RecordIndex, choose, follow, taken_over
+from results.selection import taken_over
 from results.statistics import (
     ALPHA,
     Interval,
@@ -36,33 +37,6 @@ MARKS: Mapping[Mark, str] = {
     "asynchronous search": "suggestions and early stops depended on timing; another run may choose another configuration",
     "constraint not met": "no tuning trial met the study's constraints; the one that came closest was evaluated",
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CellRecords:
-    """The records behind one cell's number."""
-
-    cell: CellInfo
-    tuning: tuple[TrialRecord, ...]
-    """The planned tuning trials that the ledger has, by number."""
-    spent: int
-    """Training steps that tuning is charged with; a failed trial counts in full."""
-    confirmation: tuple[TrialRecord, ...]
-    """Trials of the best configurations on further tuning seeds."""
-    choice: Choice | None
-    """What tuning ended with, or what the cell takes over; None where there is nothing yet."""
-    evaluation: tuple[TrialRecord, ...]
-    """One record per planned seed that the ledger has, in the order of the plan."""
-
-    @property
-    def best(self) -> TrialRecord | None:
-        """The tuning trial whose configuration was evaluated; None where there is none."""
-        return None if self.choice is None else self.choice.best
-
-    @property
-    def measured(self) -> tuple[TrialRecord, ...]:
-        """Evaluation trials that completed and have a test error."""
-        return tuple(r for r in self.evaluation if r.status == "completed" and "test_error" in r.metrics)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +88,8 @@ class Row:
     """This arm minus the reference: positive means that this arm errs more. None for the reference or without pairs."""
     p_holm: float | None
     """`difference.p`, corrected over all arms of the table; arms without a pair yet count as p = 1."""
+    inherited: bool
+    """Whether the arm takes the full method's best configuration over and is not tuned itself."""
     tuning: TuningCounts
     best: BestConfig | None
     evaluation_failed: int
@@ -127,6 +103,11 @@ class Row:
     def significant(self) -> bool:
         """Whether the difference to the reference holds after correction."""
         return self.p_holm is not None and self.p_holm <= ALPHA
+
+    def _repr_html_(self) -> str:
+        from results.render.notebook import row_html
+
+        return row_html(self)
 
     def answers(self) -> dict[str, Any]:
         """The row as plain values without times: equal for two runs of one study, to the last bit."""
@@ -179,6 +160,17 @@ class ConditionTable:
         """The smallest corrected p that `seeds` pairs can reach in this table."""
         return min(1.0, smallest_sign_flip_p(seeds) * self.comparisons)
 
+    def to_pandas(self) -> Any:
+        """A DataFrame, a row per arm with the columns of `table.csv`; ImportError that says what to install."""
+        from results.frames import frame
+
+        return frame([self])
+
+    def _repr_html_(self) -> str:
+        from results.render.notebook import tables_html
+
+        return tables_html([self])
+
     def answers(self) -> dict[str, Any]:
         """The table as plain values without times."""
         return {
@@ -198,6 +190,17 @@ class MainTable:
     study: str
     question: str
     conditions: tuple[ConditionTable, ...]
+
+    def to_pandas(self) -> Any:
+        """A DataFrame, a row per condition and arm with the columns of `table.csv`; ImportError that says what to install."""
+        from results.frames import frame
+
+        return frame(self.conditions)
+
+    def _repr_html_(self) -> str:
+        from results.render.notebook import tables_html
+
+        return tables_html(self.conditions, self.question)
 
     def answers(self) -> dict[str, Any]:
         """Everything that is a pure function of the trials' outcomes; no seconds, hosts or dates."""
@@ -231,53 +234,6 @@ def table_of_cells(manifest: StudyManifest, cells: Mapping[tuple[str, str], Cell
             )
             for condition in manifest.conditions
         ),
-    )
-
-
-def select_records(manifest: StudyManifest, records: Iterable[TrialRecord]) -> dict[tuple[str, str], CellRecords]:
-    """The records behind each of the manifest's cells, by (arm, condition).
-
-    A cell's evaluation trials are those of planned seeds that ran the configuration its tuning ends with: trials of a
-    configuration that was best before the search was extended stay in the ledger and are not counted.
-    """
-    index = RecordIndex(manifest.cells, manifest.accepted)
-    for record in records:
-        index.add(record)
-    tuned = {(c.arm, c.condition): _tuned(c, index) for c in manifest.cells}
-    found = {}
-    for cell in manifest.cells:
-        tuning, choice = tuned[cell.arm, cell.condition]
-        if cell.inherits:
-            choice = tuned[cell.inherits, cell.condition][1]
-        found[cell.arm, cell.condition] = _cell_records(manifest, cell, index, tuning, choice)
-    return found
-
-
-def _tuned(cell: CellInfo, index: RecordIndex) -> tuple[Followed, Choice | None]:
-    if not cell.tuning_trials:
-        return Followed(""), None
-    followed = follow(cell, index)
-    return followed, choose(cell, followed.records, index)
-
-
-def _cell_records(
-    manifest: StudyManifest, cell: CellInfo, index: RecordIndex, tuning: Followed, choice: Choice | None
-) -> CellRecords:
-    evaluation: tuple[TrialRecord, ...] = ()
-    if choice is not None or not (cell.tuning_trials or cell.inherits):
-        suggested: Mapping[str, Any] = {}
-        if choice is not None:
-            suggested = taken_over(cell, choice.best) if cell.inherits else choice.best.suggested
-        found = (index.evaluation(cell.cell, suggested, seed) for seed in manifest.evaluation_seeds)
-        evaluation = tuple(r for r in found if r is not None)
-    confirmed = choice.confirmed.values() if choice is not None and not cell.inherits else ()
-    return CellRecords(
-        cell=cell,
-        tuning=tuple(tuning.records),
-        spent=tuning.spent,
-        confirmation=tuple(r for trials in confirmed for r in trials),
-        choice=choice,
-        evaluation=evaluation,
     )
 
 
@@ -327,6 +283,7 @@ def _condition_table(
             differences=tuple((s, errors[name][s] - base[s]) for s in shared[name]),
             difference=difference,
             p_holm=p_holm.get(name),
+            inherited=bool(cell.cell.inherits),
             tuning=counts,
             best=_best_config(cell),
             evaluation_failed=sum(r.status == "failed" for r in cell.evaluation),

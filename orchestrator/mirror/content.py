@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 
 from orchestrator.mirror import notes
 from orchestrator.mirror_process import VIEW_NAME
+from results.cells import CellRecords
 from results.manifest import ArmInfo, StudyManifest
 from results.records import TrialRecord
-from results.tables import CellRecords
 
 MAX_KEY = 250
 MAX_PARAM = 6_000
@@ -198,7 +198,7 @@ def cell_content(
         at: The cell and its arm.
         records: The trials that hang below it, at least one.
         manifest: Of the study.
-        selected: Those that count (`results.tables.select_records`); None for a cell that the study no longer has.
+        selected: Those that count (`results.cells.select_records`); None for a cell that the study no longer has.
     """
     first = min(records, key=lambda r: r.started_at)
     arm = _arm(manifest, at.arm, first.algorithm)
@@ -241,7 +241,7 @@ def cell_content(
 def study_content(
     records: Sequence[TrialRecord], manifest: StudyManifest, selected: Mapping[tuple[str, str], CellRecords]
 ) -> RunContent:
-    """The run at the root of a study; `selected` by (arm, condition), as `results.tables.select_records` gives it."""
+    """The run at the root of a study; `selected` by (arm, condition), as `results.cells.select_records` gives it."""
     done = bool(manifest.cells) and all(_evaluated(cell, manifest) for cell in selected.values())
     started, ended = _span(records)
     counts = {"trials": len(records), "pruned": 0, "failed": 0}

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from results.cells import CellRecords
 from results.manifest import ArmInfo, StudyManifest
 from results.records import TrialRecord
 from results.selection import Choice
-from results.tables import CellRecords
 
 _ERRORS = {"test_error": "test error", "val_error": "validation error"}
 

@@ -18,10 +18,10 @@ from orchestrator.mirror.content import (
     trial_key,
 )
 from orchestrator.mirror.store import ContentRefused, KnownRun, MirrorError, MLflowStore
+from results.cells import select_records
 from results.ledger import Ledger, LedgerDamaged
 from results.manifest import StudyManifest
 from results.records import TrialRecord
-from results.tables import select_records
 
 TRIAL_COMPLETE = "1"
 """A record never changes, so its run needs no digest: this says that all of it is there."""

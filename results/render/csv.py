@@ -47,12 +47,17 @@ def render_csv(table: MainTable) -> str:
 
 
 def _fields(table: ConditionTable, row: Row) -> list[Any]:
+    return [_text(value) if isinstance(value, str) else value for value in plain_values(table, row)]
+
+
+def plain_values(table: ConditionTable, row: Row) -> list[Any]:
+    """A value for each of `COLUMNS`, None where there is none."""
     error, difference = row.test_error, row.difference
     return [
-        _text(table.condition),
-        _text(row.arm),
-        _text(row.title),
-        _text(row.meaning),
+        table.condition,
+        row.arm,
+        row.title,
+        row.meaning,
         row.seeds_completed,
         row.seeds_planned,
         error.mean if error else None,

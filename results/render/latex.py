@@ -51,6 +51,9 @@ _ESCAPES = {
     "†": r"\textsuperscript{\dag}",
     "‡": r"\textsuperscript{\ddag}",
     "§": r"\textsuperscript{\S}",
+    "¶": r"\textsuperscript{\P}",
+    "∥": r"\textsuperscript{\ensuremath{\parallel}}",
+    "◇": r"\textsuperscript{\ensuremath{\diamond}}",
     **{letter: rf"\ensuremath{{\{name}}}" for letter, name in _GREEK.items()},
 }
 
@@ -99,7 +102,7 @@ def _cells(row: DisplayRow) -> str:
     return " & ".join(
         [
             escape(row.title),
-            escape(row.seeds + row.incomplete + row.unequal),
+            escape(row.seeds + row.seeds_marks + row.tuning_marks),
             escape(row.error),
             escape(row.error_interval),
             escape(row.difference),

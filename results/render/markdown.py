@@ -47,13 +47,13 @@ def _cells(row: DisplayRow) -> list[str]:
     title = f"**{escape(row.title)}**" if row.reference else escape(row.title)
     return [
         f"{title}: {escape(row.meaning)}" if row.meaning else title,
-        row.seeds + row.incomplete,
+        row.seeds + row.seeds_marks,
         f"{row.error} {row.error_interval}".strip(),
         f"{row.difference} {row.difference_interval}".strip(),
         row.p,
         f"**{row.p_holm}**" if row.significant else row.p_holm + row.underpowered,
         row.effect,
-        row.tuning + row.unequal,
+        row.tuning + row.tuning_marks,
         row.evaluation_failed,
         row.steps,
         row.time,

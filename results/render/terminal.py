@@ -39,12 +39,12 @@ def _table(table: ConditionTable) -> Table:
         style = "bold" if row.reference or row.significant else ""
         view.add_row(
             Text(row.title, style=style),
-            Text(row.seeds + row.incomplete),
+            Text(row.seeds + row.seeds_marks),
             _with_interval(row.error, row.error_interval),
             _with_interval(row.difference, row.difference_interval, style),
             Text(row.p),
             Text(row.p_holm + row.underpowered, style=style),
-            Text(row.tuning + row.unequal),
+            Text(row.tuning + row.tuning_marks),
         )
     return view
 

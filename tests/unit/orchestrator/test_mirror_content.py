@@ -30,7 +30,7 @@ from orchestrator.mirror.content import (
 from results.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
 from results.origins import Origin
 from results.records import TrialRecord
-from results.tables import select_records
+from results.cells import select_records
 
 
 def cell(**fields: Any) -> CellInfo:

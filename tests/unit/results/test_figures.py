@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from results import figures
+from results.cells import select_records
 from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS
 from results.plots import draw_effects, draw_panels, draw_pictures
 from results.statistics import mean_interval
-from results.tables import select_records, table_of_cells
+from results.tables import table_of_cells
 from tests.unit.results.factories import manifest, pictures, record, study_records
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from results.cells import select_records
 from results.statistics import holm, paired_difference
-from results.tables import main_table, select_records
+from results.tables import main_table
 from results.verdict import verdict
 from tests.unit.results.factories import ARMS, START, evaluations, manifest, record, study_records, tuning
 
