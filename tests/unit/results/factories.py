@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from results.ledger import Ledger
-from results.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
+from results.manifest import ArmInfo, CellInfo, ConditionInfo, Factor, Factorial, StudyManifest
 from results.records import TrialRecord
 from results.selection import next_history
 
@@ -286,3 +286,32 @@ def _curves(error: float, seed: int, detects: bool, arm: str) -> dict[str, list[
             "detector_recall": approach(0.3, 0.8, 0.02),
         }
     return curves
+
+
+def factorial_study(
+    factors: Mapping[str, Sequence[str]],
+    runs: Sequence[tuple[int, ...]],
+    errors: Mapping[tuple[tuple[int, ...], int], float],
+    **changes: Any,
+) -> tuple[StudyManifest, list[TrialRecord]]:
+    """A study of a factorial design without tuning.
+
+    Args:
+        factors: Levels by name; a component's are `on` and `off`.
+        runs: Level of each factor.
+        errors: Test error by (run, seed); a run that is missing there failed or was not run.
+    """
+    names = {run: "rsmatch" if not any(run) else "rsmatch-" + "".join(map(str, run)) for run in runs}
+    arms = [(name, f"RSMatch {run}", "ablated" if any(run) else "full", "", 0.0) for run, name in names.items()]
+    study = manifest(
+        arms,
+        seeds=sorted({seed for _, seed in errors}),
+        tuning_trials=0,
+        factorial=Factorial(
+            factors=tuple(Factor(name=n, title=n.replace("-", " "), levels=tuple(v)) for n, v in factors.items()),
+            runs=tuple((run, names[run]) for run in runs),
+            **changes,
+        ),
+    )
+    records = [r for (run, seed), error in errors.items() for r in evaluations(names[run], {seed: error}, {})]
+    return study, records
