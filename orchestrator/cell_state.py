@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from orchestrator.asynchronous import AsynchronousTuning
@@ -14,7 +14,7 @@ from orchestrator.search import CellSearch, Search
 from orchestrator.slots import Slot, Tuning
 from results.records import Curve, TrialRecord
 from results.selection import Choice, RecordIndex, choose, taken_over, to_confirm
-from trainables.specs import TrialSpec
+from trainables.specs import Phase, TrialSpec
 
 Stage = Literal["waiting", "tuning", "confirming", "evaluating", "done", "blocked"]
 
@@ -46,8 +46,10 @@ class CellState:
         self._index = index
         self._source = source
         self._tuning: Tuning | None = None
-        self._slots: dict[str, tuple[Slot, TrialRecord | None]] = {}
-        self._open = 0
+        self._places: list[TrialRecord | None] = []
+        """What fills each place of this stage, in order."""
+        self._open: dict[str, int] = {}
+        """Places that are not filled, by the trial that will."""
         self._waiting: deque[Slot] = deque()
         self._confirmations: list[TrialRecord] = []
         if cell.tuning_trials:
@@ -60,7 +62,7 @@ class CellState:
         """Whether a slot can be handed out now."""
         if self.stage == "tuning":
             return self._tuning is not None and self._tuning.ready
-        while self._waiting and self._slots[self._waiting[0].spec.trial_id][1] is not None:
+        while self._waiting and self._waiting[0].spec.trial_id not in self._open:
             self._waiting.popleft()  # the other cell of the same identity ran it
         return bool(self._waiting)
 
@@ -97,11 +99,11 @@ class CellState:
             case "tuning":
                 return (self._tuning.outlook if self._tuning else 0) + confirm + evaluate
             case "confirming":
-                return self._open + evaluate
+                return len(self._open) + evaluate
             case "waiting":
                 return evaluate
             case _:
-                return self._open
+                return len(self._open)
 
     def take(self) -> Slot:
         """Hand out the next ready slot."""
@@ -120,9 +122,8 @@ class CellState:
         copies: list[TrialRecord] = []
         if self.stage == "tuning" and self._tuning is not None and record.phase == "tune":
             copies = self._tuning.finish(record)
-        elif record.trial_id in self._slots and self._slots[record.trial_id][1] is None:
-            self._slots[record.trial_id] = (self._slots[record.trial_id][0], record)
-            self._open -= 1
+        elif record.trial_id in self._open:
+            self._places[self._open.pop(record.trial_id)] = record
         self.advance()
         return copies
 
@@ -156,34 +157,36 @@ class CellState:
             self.stage = "done"
 
     def _evaluate(self) -> None:
-        """Freeze the configuration and open a slot for each seed."""
+        """Freeze the configuration and open a slot for each seed that has no record."""
         self.stage = "evaluating"
         cell, suggested = self.cell, self.suggested
-        slots = []
-        for i, seed in enumerate(cell.evaluation_seeds):
-            slots.append(self._place("evaluate", i, cell.trial(suggested, seed, "evaluate"), suggested))
-        self._open_slots(slots)
+        found = self._index.evaluations(cell.id, suggested, cell.evaluation_seeds)
+        self._open_slots(
+            [
+                record or self._place("evaluate", i, cell.trial(suggested, seed, "evaluate"), suggested)
+                for i, (seed, record) in enumerate(zip(cell.evaluation_seeds, found, strict=True))
+            ]
+        )
 
-    def _confirming(self, record: TrialRecord, seed: int) -> Slot:
+    def _confirming(self, record: TrialRecord, seed: int) -> Slot | TrialRecord:
+        known = self._index.confirmation(self.cell.confirm_id, record.suggested, seed)
+        if known is not None:
+            return known
         spec = self.cell.trial(record.suggested, seed, "tune", search=self.cell.confirm_id)
         return self._place("tune", record.number, spec, record.suggested)
 
-    def _place(self, phase: Any, number: int, spec: TrialSpec, suggested: Mapping[str, Any]) -> Slot:
+    def _place(self, phase: Phase, number: int, spec: TrialSpec, suggested: Mapping[str, Any]) -> Slot:
         attempt = self._index.attempt(spec.trial_id)
         return Slot(cell=self.cell, phase=phase, number=number, spec=spec, suggested=suggested, attempt=attempt)
 
-    def _open_slots(self, slots: list[Slot]) -> None:
-        found: Callable[[Slot], TrialRecord | None]
-        if self.stage == "confirming":
-            found = lambda s: self._index.confirmation(self.cell.confirm_id, s.suggested, s.spec.seed)  # noqa: E731
-        else:
-            found = lambda s: self._index.evaluation(self.cell.id, s.suggested, s.spec.seed)  # noqa: E731
-        self._slots = {s.spec.trial_id: (s, found(s)) for s in slots}
-        self._waiting = deque(s for s, record in self._slots.values() if record is None)
-        self._open = len(self._waiting)
+    def _open_slots(self, places: Sequence[Slot | TrialRecord]) -> None:
+        """Hand out the slots among the places; the others are recorded."""
+        self._places = [None if isinstance(p, Slot) else p for p in places]
+        self._open = {p.spec.trial_id: i for i, p in enumerate(places) if isinstance(p, Slot)}
+        self._waiting = deque(p for p in places if isinstance(p, Slot))
 
     def _filled(self) -> list[TrialRecord]:
-        return [record for _, record in self._slots.values() if record is not None]
+        return [record for record in self._places if record is not None]
 
 
 def tuning_of(cell: Cell, index: RecordIndex, search: Callable[[Cell], Search] = CellSearch) -> Tuning:

@@ -72,7 +72,7 @@ def _cell_records(
         suggested: Mapping[str, Any] = {}
         if choice is not None:
             suggested = taken_over(cell, choice.best) if cell.inherits else choice.best.suggested
-        found = (index.evaluation(cell.cell, suggested, seed) for seed in manifest.evaluation_seeds)
+        found = index.evaluations(cell.cell, suggested, manifest.evaluation_seeds)
         evaluation = tuple(r for r in found if r is not None)
     confirmed = choice.confirmed.values() if choice is not None and not cell.inherits else ()
     return CellRecords(

@@ -62,9 +62,7 @@ class RecordBuilder:
             return [None if i is None else values[i] for i in kinds.indices.to_pylist()]
         if name in JSON_COLUMNS:
             return _documents(name, column.to_pylist())
-        if name == "trial_id":
-            return list(column.to_pylist())
-        return list(column.to_numpy().tolist())
+        return list(column.to_pylist())  # to_numpy would import pandas
 
     def _repeated(self, name: str, value: str) -> Any:
         return self._shared(value) if name in _SHARED_DOCUMENTS else self._texts.setdefault(value, value)

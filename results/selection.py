@@ -21,11 +21,22 @@ from results.origins import Origin, origin_rank
 from results.records import TrialRecord
 
 Slot = tuple[str, str, Any, int]
+Configured = tuple[tuple[str, Any], ...] | str
 
 
 def config_key(suggested: Mapping[str, Any]) -> str:
     """Equal for equal suggestions."""
     return json.dumps(dict(suggested), sort_keys=True)
+
+
+def _configured(values: Mapping[str, Any]) -> Configured:
+    """As `config_key`, quicker for plain values."""
+    key = tuple(sorted(values.items()))
+    try:
+        hash(key)
+    except TypeError:  # hyperparameters over time
+        return config_key(values)
+    return key
 
 
 class RecordIndex:
@@ -80,9 +91,9 @@ class RecordIndex:
             return ("confirm", record.search, self._whole(record.search, record.suggested), record.seed)
         return ("tune", record.search, record.number, record.seed)
 
-    def _whole(self, identity: str, suggested: Mapping[str, Any]) -> str:
+    def _whole(self, identity: str, suggested: Mapping[str, Any]) -> Configured:
         """The complete configuration: a trial is the same whether its values were suggested or are the defaults."""
-        return config_key({**self._defaults.get(identity, {}), **suggested})
+        return _configured({**self._defaults.get(identity, {}), **suggested})
 
     def attempt(self, trial_id: str) -> int:
         """How often this trial, about to run, has failed before."""
@@ -98,7 +109,12 @@ class RecordIndex:
 
     def evaluation(self, cell: str, suggested: Mapping[str, Any], seed: int) -> TrialRecord | None:
         """The record of a frozen configuration on an evaluation seed."""
-        return self._found(("evaluate", cell, self._whole(cell, suggested), seed))
+        return self.evaluations(cell, suggested, (seed,))[0]
+
+    def evaluations(self, cell: str, suggested: Mapping[str, Any], seeds: Iterable[int]) -> list[TrialRecord | None]:
+        """The records of a frozen configuration on several evaluation seeds, in their order."""
+        whole = self._whole(cell, suggested)
+        return [self._found(("evaluate", cell, whole, seed)) for seed in seeds]
 
     def asynchronous(self, search: str) -> list[TrialRecord]:
         """Every record of an asynchronous search, by number."""
