@@ -129,14 +129,20 @@ def _written_arms_are_arms(study: StudySpec) -> Iterator[Finding]:
             yield Finding(at, f"{message}; got {quoted(name)}", ("ablation", "arms"))
         elif name in taken:
             yield Finding(at, f"'{name}' is the name of an algorithm; choose another", ("ablation", "arms"))
-        if not arm.without and not arm.set:
-            yield Finding(at, "changes nothing; give it `without` or `set`", ("ablation", "arms"))
         for i, component in enumerate(arm.without):
             if component not in names:
                 near = did_you_mean(component, names)
                 yield Finding((*at, "without", i), f"no component {quoted(component)} in {study.method}{near}", at)
         for field, value in arm.set.items():
             yield from _bad_value(study, field, value, (*at, "set", field), at)
+
+
+@rule("ablation.arms")
+def _written_arms_change_something(study: StudySpec) -> Iterator[Finding]:
+    for name, arm in study.ablation.arms.items():
+        if not arm.without and not arm.set:
+            at: KeyPath = ("ablation", "arms", name)
+            yield Finding(at, "changes nothing; give it `without` or `set`", ("ablation", "arms"))
 
 
 def _bad_value(study: StudySpec, name: str, value: Any, at: KeyPath, shown: KeyPath) -> Iterator[Finding]:

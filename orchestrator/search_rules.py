@@ -110,7 +110,7 @@ def _objectives_fit(study: StudySpec) -> Iterator[Finding]:
     search, at = study.search, ("search", "objectives")
     yield from unknown(search.objectives, OBJECTIVES, at, "objective")
     yield from repeated(search.objectives, at)
-    if not search.objectives or search.objectives[0] != "val_error":
+    if not search.objectives or search.objectives[0] in set(OBJECTIVES) - {"val_error"}:
         yield Finding(at, "starts with val_error, by which a configuration is chosen; others follow it")
     if len(search.objectives) < 2:
         return
