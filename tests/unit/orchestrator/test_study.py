@@ -4,7 +4,7 @@ import json
 import pickle
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import trainables.data
 from orchestrator.arms import derive_arms
 from orchestrator.errors import InputError
+from orchestrator.sections import OBJECTIVES, DesignName, SamplerName
 from orchestrator.study import LoadedStudy, StudySpec, load_study
 from orchestrator.study_rules import smallest_p
 
@@ -191,6 +192,261 @@ SINGLE_PROBLEMS = [
     (
         "evaluate: {seeds: [7]}",
         "s.yaml:5: evaluate.seeds: 1 paired seed cannot reach p < 0.05 (smallest p is 1); use 6",
+    ),
+    # designs
+    ("ablation: {design: [pairs, pears]}", "s.yaml:5: ablation.design: no design 'pears'; did you mean 'pairs'?"),
+    ("ablation: {design: []}", "s.yaml:5: ablation.design: expected one of leave-one-out, add-one-in,"),
+    ("ablation: {design: 3}", "s.yaml:5: ablation.design: expected one of leave-one-out, add-one-in,"),
+    ("ablation: {design: [pairs, pairs]}", "s.yaml:5: ablation.design: a design is named twice; keep one"),
+    ("ablation: {design: [none, pairs]}", "s.yaml:5: ablation.design: none excludes every other design; remove it, or"),
+    (
+        "ablation: {design: custom}",
+        "s.yaml:5: ablation.design: design custom needs arms written out under `ablation.arms`",
+    ),
+    ("ablation: {design: pairs, components: [queue]}", "s.yaml:5: ablation.design: pairs needs two components or more"),
+    (
+        "ablation: {resolution: 3}",
+        "s.yaml:5: ablation.resolution: is of a factorial design; remove it, or add factorial",
+    ),
+    ("ablation: {design: factorial, resolution: 6}", "s.yaml:5: ablation.resolution: "),
+    (
+        "ablation:\n  design: factorial\n  resolution: 4\n  alternatives:\n    threshold: [0.8, 0.9]",
+        "s.yaml:9: ablation.alternatives: a fraction takes one alternative of each hyperparameter, 'threshold' has more;",
+    ),
+    (
+        "ablation: {design: factorial, alternatives: {queue_size: [1, 2, 3, 4], real_prior: [0.1, 0.2, 0.3], threshold:"
+        " [0.1, 0.2, 0.3, 0.4], memory_decay: [0.1]}}",
+        "s.yaml:5: ablation.design: the full crossing has 12,800 combinations, at most 4,096; name fewer components, or a",
+    ),
+    ("ablation: {path: sideways}", "s.yaml:5: ablation.path: expected 'cumulative' or 'single', got text 'sideways'"),
+    (
+        "ablation: {alternatives: {threshold: [0.9]}}",
+        "s.yaml:5: ablation.alternatives: are for the designs one-at-a-time and factorial; name one of them, or remove",
+    ),
+    (
+        "ablation: {design: one-at-a-time, alternatives: {treshold: [0.9]}}",
+        "s.yaml:5: ablation.alternatives: rsmatch has no hyperparameter 'treshold'; did you mean 'threshold'?",
+    ),
+    (
+        "ablation:\n  design: one-at-a-time\n  alternatives:\n    threshold: [0.9, 1.5]",
+        "s.yaml:8: ablation.alternatives: threshold: must be from 0 to 1, got 1.5",
+    ),
+    (
+        "ablation: {design: one-at-a-time, alternatives: {threshold: [high]}}",
+        "s.yaml:5: ablation.alternatives: threshold: expected a number, got text 'high'",
+    ),
+    (
+        "ablation: {design: one-at-a-time, alternatives: {threshold: []}}",
+        "s.yaml:5: ablation.alternatives: names no value; write a list of one or more",
+    ),
+    (
+        "ablation: {design: one-at-a-time, alternatives: {threshold: [0.9, 0.9]}}",
+        "s.yaml:5: ablation.alternatives: names a value twice; keep one",
+    ),
+    (
+        "ablation: {design: one-at-a-time, alternatives: {threshold: [[0.9]]}}",
+        "s.yaml:5: ablation.alternatives.threshold[0]: expected a number, text, or on or off, got a list",
+    ),
+    (
+        "ablation: {design: one-at-a-time, alternatives: {threshold: 0.9}}",
+        "s.yaml:5: ablation.alternatives.threshold: expected a list, got the number 0.9",
+    ),
+    (
+        "ablation:\n  arms:\n    'a/b': {without: [queue]}",
+        "s.yaml:7: ablation.arms: names an arm: a letter or digit, then up to 63 of a-z 0-9 . _ + = -; got 'a/b'",
+    ),
+    (
+        "ablation: {arms: {fixmatch: {without: [queue]}}}",
+        "s.yaml:5: ablation.arms: 'fixmatch' is the name of an algorithm;",
+    ),
+    ("ablation: {arms: {mine: {}}}", "s.yaml:5: ablation.arms: changes nothing; give it `without` or `set`"),
+    (
+        "ablation: {arms: {mine: {without: [queu]}}}",
+        "s.yaml:5: ablation.arms.mine: no component 'queu' in rsmatch; did you mean 'queue'?",
+    ),
+    (
+        "ablation: {arms: {mine: {set: {treshold: 0.9}}}}",
+        "s.yaml:5: ablation.arms.mine: rsmatch has no hyperparameter 'treshold'; did you mean 'threshold'?",
+    ),
+    (
+        "ablation: {arms: {mine: {set: {threshold: 9}}}}",
+        "s.yaml:5: ablation.arms.mine: threshold: must be from 0 to 1, got 9",
+    ),
+    (
+        "ablation: {arms: {mine: {witout: [queue], set: {threshold: 0.5}}}}",
+        "s.yaml:5: ablation.arms.mine: no key 'witout' here; did you mean 'with",
+    ),
+    (
+        "ablation: {arms: {mine: {off: [queue]}}}",
+        "s.yaml:5: ablation.arms.mine: a key must be text, 'off' is the switch off",
+    ),
+    # search
+    ("search: {mode: retune}", "s.yaml:5: search.mode: expected 'retuned', 'inherited' or 'both', got text 'retune'"),
+    (
+        "search: {ranges: {treshold: {low: 0, high: 1}}}",
+        "s.yaml:5: search.ranges: no algorithm of this study has a hyperparameter 'treshold'; did you mean 'threshold'?",
+    ),
+    ("search: {ranges: {threshold: {low: 0.9}}}", "s.yaml:5: search.ranges.threshold: expected {low, high} with an"),
+    ("search: {ranges: {threshold: 0.9}}", "s.yaml:5: search.ranges.threshold: expected a mapping, got the number 0.9"),
+    (
+        "search: {ranges: {threshold: {low: 0.9, high: 0.1}}}",
+        "s.yaml:5: search.ranges.threshold: low: 0.9 is not below",
+    ),
+    (
+        "search: {ranges: {threshold: {low: 0.5, high: 2}}}",
+        "s.yaml:5: search.ranges: threshold: must be from 0 to 1, got",
+    ),
+    (
+        "search: {ranges: {threshold: {choices: [0.9]}}}",
+        "s.yaml:5: search.ranges.threshold: values: (0.9,) leaves nothing",
+    ),
+    (
+        "search: {ranges: {threshold: {choices: [0.9, x]}}}",
+        "s.yaml:5: search.ranges: threshold: expected a number, got",
+    ),
+    (
+        "search: {ranges: {threshold: {choices: [[1], 2]}}}",
+        "s.yaml:5: search.ranges.threshold: choices: expected a list",
+    ),
+    (
+        "search: {ranges: {threshold: {low: 0, high: 1, log: on}}}",
+        "s.yaml:5: search.ranges.threshold: low: 0 has no logarithm; use a number above 0 or log=False",
+    ),
+    ("search: {grid: {threshold: [0.9]}}", "s.yaml:5: search.grid: is for sampler: grid; name that sampler, or remove"),
+    (
+        "search: {sampler: grid}",
+        "s.yaml:5: search.grid: has no values of detector_weight, synthetic_threshold, synthetic_weight, threshold, unlab",
+    ),
+    (
+        "search:\n  sampler: grid\n  spaces: []\n  ranges: {threshold: {low: 0.5, high: 0.9}}\n  grid:\n    threshold: [0.9, 7]",
+        "s.yaml:10: search.grid: threshold: must be from 0 to 1, got 7",
+    ),
+    (
+        "search: {sampler: grid, spaces: [], ranges: {threshold: {low: 0.5, high: 0.9}}, grid: {threshold: [0.9], real_prior:"
+        " [0.5]}}",
+        "s.yaml:5: search.grid.real_prior: is searched by no arm of this study; name a space or a range that has it, or",
+    ),
+    (
+        "search: {sampler: grid, spaces: [], ranges: {threshold: {low: 0.5, high: 0.9}}, grid: {threshold: [0.9, 0.9]}}",
+        "s.yaml:5: search.grid: expected a list of different values",
+    ),
+    (
+        "search: {objectives: [val_eror]}",
+        "s.yaml:5: search.objectives: no objective 'val_eror'; did you mean 'val_error'?",
+    ),
+    (
+        "search: {objectives: []}",
+        "s.yaml:5: search.objectives: starts with val_error, by which a configuration is chosen;",
+    ),
+    (
+        "search: {objectives: [seconds, val_error], early_stopping: {rule: none}}",
+        "s.yaml:5: search.objectives: starts with val_error, by which a configuration is chosen; others follow it",
+    ),
+    (
+        "search: {objectives: [val_error, seconds]}",
+        "s.yaml:5: search.early_stopping: with several objectives no trial is stopped for its error alone; write `early_st",
+    ),
+    (
+        "search: {objectives: [val_error, seconds], sampler: cma-es, early_stopping: {rule: none}}",
+        "s.yaml:5: search.sampler: cma-es takes one objective; use tpe, gp or nsga-ii for several",
+    ),
+    (
+        "search: {objectives: [val_error, labels], early_stopping: {rule: none}}",
+        "s.yaml:5: search.objectives: labels is the same in every trial; add the search space 'labels', or remove the obj",
+    ),
+    (
+        "search: {constraints: [val_error < 3]}",
+        "s.yaml:5: search.constraints: expected 'metric <= number' or 'metric >= number', got 'val_error < 3'",
+    ),
+    ("search: {constraints: [val_error <= 1e999]}", "s.yaml:5: search.constraints: expected a finite bound, got"),
+    (
+        "search: {constraints: [val_error <= 3, val_error >= 1]}",
+        "s.yaml:5: search.constraints: one bound for each metric; a metric is named twice",
+    ),
+    ("search: {start: {threshold: 0.9}}", "s.yaml:5: search.start: expected a list, got a mapping"),
+    (
+        "search:\n  start:\n    - threshold: 0.9\n    - treshold: 0.9",
+        "s.yaml:8: search.start: no algorithm of this study has a hyperparameter 'treshold'; did you mean 'threshold'?",
+    ),
+    ("search: {start: [{threshold: 2}]}", "s.yaml:5: search.start: threshold: must be from 0 to 1, got 2"),
+    (
+        "search: {start: [{threshold: 0.2}]}",
+        "s.yaml:5: search.start: threshold: 0.2 is not in the range that is searched, from 0.7 to 0.99",
+    ),
+    (
+        "search: {start: [{queue_size: 16}]}",
+        "s.yaml:5: search.start: queue_size is searched by no arm of this study; name a space or a range that has it, or",
+    ),
+    (
+        "search: {early_stopping: {rule: asha}}",
+        "s.yaml:5: search.early_stopping: asha decides while trials run; it needs `strategy: asynchronous`, or use quantile",
+    ),
+    (
+        "search: {strategy: asynchronous, sampler: grid, spaces: [], ranges: {threshold: {low: 0, high: 1}}, grid: {threshold:"
+        " [0.9]}}",
+        "s.yaml:5: search.strategy: a grid has nothing to wait for; use strategy: generations",
+    ),
+    ("search: {strategy: population, trials: 1}", "s.yaml:5: search.trials: a population has two members or more"),
+    (
+        "search: {strategy: population, population: {rounds: 50}}",
+        "s.yaml:5: search.population: 50 rounds need as many validations; training has 10 reports",
+    ),
+    ("search: {population: {rounds: 1}}", "s.yaml:5: search.population.rounds: must be from 2 to 10000, got 1"),
+    (
+        "search: {population: {replaced: 0.9}}",
+        "s.yaml:5: search.population.replaced: must be above 0 and 0.5 or less, got",
+    ),
+    ("search: {confirm: {top: -1}}", "s.yaml:5: search.confirm.top: must be from 0 to 1000, got -1"),
+    ("search: {confirm: {seeds: 0}}", "s.yaml:5: search.confirm.seeds: must be from 1 to 1000, got 0"),
+    ("search: {confirm: 3}", "s.yaml:5: search.confirm: expected a mapping, got the number 3"),
+    (
+        "search: {warm_start: t}",
+        "s.yaml:5: search.warm_start: a study goes on from its own ledger anyway; name another",
+    ),
+    ("search: {warm_start: ../x}", "s.yaml:5: search.warm_start: expected the name of a study that has run, got text"),
+    ("search: {warm_start: ''}", "s.yaml:5: search.warm_start: at least 1 character, got text ''"),
+    # conditions
+    ("conditions: 3", "s.yaml:5: conditions: expected a grid (data.contamination: [0, 0.5]) or a list of changes"),
+    ("conditions: [3]", "s.yaml:5: conditions: expected a grid (data.contamination: [0, 0.5]) or a list of changes"),
+    (
+        "conditions: {data.contamination: 0.5}",
+        "s.yaml:5: conditions: a grid has a list of values for each field; 'data.con",
+    ),
+    (
+        "conditions:\n  data.contaminaton: [0.5]",
+        "s.yaml:6: conditions: no field 'data.contaminaton'; did you mean 'data.contamination'?",
+    ),
+    (
+        "conditions:\n  - data.contamination: 0.5\n  - data.contamination: 2",
+        "s.yaml:7: conditions: contamination: must be from 0 to 0.95, got 2",
+    ),
+    (
+        "conditions:\n  training.steps: [100]\n  data.contamination: [0, 2]",
+        "s.yaml:7: conditions: contamination: must be from 0 to 0.95, got 2",
+    ),
+    (
+        "conditions:\n  - data.contamination: 0.2\n  - data.contamination: 0.2\n    title: Twice",
+        "s.yaml:7: conditions: condition 2 is the same as condition 1 (digits-4l-20s); keep one",
+    ),
+    ("conditions: [{title: 3, data.contamination: 0}]", "s.yaml:5: conditions: expected text, got the number 3"),
+    ("conditions: [{data.dataset: digit}]", "s.yaml:5: conditions: no dataset 'digit'; did you mean 'digits'?"),
+    ("conditions: [{data.generators: [vea]}]", "s.yaml:5: conditions: no generator 'vea'; did you mean 'vae'?"),
+    (
+        "conditions: [{data.generators: []}]",
+        "s.yaml:5: conditions: contamination is 0.5, but there is no generator; name",
+    ),
+    (
+        "conditions: [{data.labels_per_class: 5000}]",
+        "s.yaml:5: conditions: 5000 labelled and 5000 validation images per",
+    ),
+    ("conditions: [{training.steps: many}]", "s.yaml:5: conditions: steps: expected a whole number, got text 'many'"),
+    (
+        "conditions: {training.steps: ["
+        + ", ".join(map(str, range(1, 200)))
+        + "], training.reports: ["
+        + ", ".join(map(str, range(1, 200)))
+        + "]}",
+        "s.yaml:5: conditions: the grid has 39,601 conditions; at most 10,000",
     ),
     # YAML itself
     (
@@ -431,12 +687,18 @@ fuzz = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, Heal
 
 
 def judge(study: Study, text: str | bytes, *overrides: str) -> None:
+    """It is a study, whose arms and conditions can be derived, or it is refused in lines that can be printed."""
     try:
         loaded = study.load(text, *overrides)
     except InputError as error:
         lines = str(error).split("\n")
     else:
         lines = list(loaded.warnings)
+        arms = derive_arms(loaded.spec).arms
+        assert len({a.name for a in arms}) == len(arms)
+        for arm in arms:
+            loaded.spec.searched(arm.algorithm, arm.off, arm.values)
+        assert len({c.info.name for c in loaded.spec.condition_list()}) == len(loaded.spec.condition_list())
     assert all(line.isprintable() for line in lines)
 
 
@@ -468,6 +730,83 @@ def test_any_overrides(study: Study, overrides: list[str]) -> None:
     judge(study, MINIMAL, *overrides)
 
 
+FIELDS = st.sampled_from(
+    ["threshold", "queue_size", "real_prior", "learning_rate", "data.labels_per_class", "unlabelled_weight"]
+)
+NUMBERS = st.sampled_from([0, 1, 16, 0.5, 0.9, -1, 1e300, 2**70]) | LEAVES
+VALUES = st.lists(NUMBERS, max_size=4) | NESTED
+COMPONENTS = st.sampled_from(["detector", "queue", "class-wise", "synthetic", "dummy-head", "score-memory", "queu"])
+DESIGNS = st.sampled_from([*get_args(DesignName), "pear"])
+CHANGES = st.dictionaries(
+    st.sampled_from(
+        ["data.contamination", "data.labels_per_class", "data.generators", "data.dataset", "training.steps", "title"]
+    )
+    | KEYS,
+    VALUES | NUMBERS,
+    max_size=3,
+)
+
+
+def sections(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=keys)
+
+
+ABLATIONS = sections(
+    design=DESIGNS | st.lists(DESIGNS, max_size=4) | NESTED,
+    components=st.lists(COMPONENTS, max_size=6) | NESTED,
+    alternatives=st.dictionaries(FIELDS | KEYS, VALUES, max_size=4),
+    path=st.sampled_from(["cumulative", "single"]) | LEAVES,
+    resolution=st.sampled_from(["full", 3, 4, 5, 6]) | LEAVES,
+    arms=st.dictionaries(
+        st.text(max_size=6) | st.sampled_from(["a/b", "..", "mine", "fixmatch"]),
+        sections(**{"without": st.lists(COMPONENTS, max_size=3) | NESTED, "set": st.dictionaries(FIELDS, NUMBERS)})
+        | NESTED,
+        max_size=3,
+    ),
+)
+SEARCHES = sections(
+    mode=st.sampled_from(["retuned", "inherited", "both"]) | LEAVES,
+    strategy=st.sampled_from(["generations", "asynchronous", "population"]) | LEAVES,
+    sampler=st.sampled_from(get_args(SamplerName)) | LEAVES,
+    trials=st.integers(0, 5) | LEAVES,
+    spaces=st.lists(st.sampled_from(["thresholds", "labels", "detector", "x"]), max_size=3) | NESTED,
+    ranges=st.dictionaries(
+        FIELDS | KEYS,
+        sections(low=NUMBERS, high=NUMBERS, log=st.booleans() | LEAVES, choices=VALUES) | NESTED,
+        max_size=3,
+    ),
+    grid=st.dictionaries(FIELDS | KEYS, VALUES, max_size=3),
+    objectives=st.lists(st.sampled_from([*OBJECTIVES, "x"]), max_size=3) | NESTED,
+    constraints=st.lists(st.sampled_from(["val_error <= 3", "val_error>=-1e9", "a<=1e999", "x"]) | LEAVES, max_size=2)
+    | NESTED,
+    start=st.lists(st.dictionaries(FIELDS | KEYS, NUMBERS, max_size=3), max_size=3) | NESTED,
+    warm_start=st.sampled_from(["other", "../x", "t"]) | LEAVES,
+    confirm=sections(top=NUMBERS, seeds=NUMBERS) | NESTED,
+    population=sections(rounds=NUMBERS, replaced=NUMBERS) | NESTED,
+    early_stopping=sections(
+        rule=st.sampled_from(["median", "quantile", "asha", "none"]) | LEAVES, after=NUMBERS, keep=NUMBERS
+    ),
+)
+
+
+@fuzz
+@given(
+    sections(
+        ablation=ABLATIONS,
+        search=SEARCHES,
+        conditions=CHANGES | st.lists(CHANGES, max_size=4),
+        components=st.dictionaries(COMPONENTS, st.booleans(), max_size=4),
+        hyperparameters=st.dictionaries(
+            st.sampled_from(["rsmatch", "fixmatch", "x"]), st.dictionaries(FIELDS, NUMBERS), max_size=2
+        ),
+        method=st.sampled_from(["rsmatch", "fixmatch", "supervised", "x", "x:Y"]),
+        baselines=st.lists(st.sampled_from(["rsmatch", "fixmatch", "supervised", "x"]), max_size=3),
+    )
+)
+def test_any_designs_searches_and_conditions(study: Study, data: dict[str, Any]) -> None:
+    judge(study, yaml.safe_dump({**yaml.safe_load(MINIMAL), **data}))
+
+
 @fuzz
 @given(
     st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 40), st.text("\t\n -[]{}:,'\"!&*#|>%@`1.a", max_size=6)))
@@ -477,6 +816,29 @@ def test_any_damage_to_the_study_that_ships(study: Study, damage: list[tuple[int
     for begin, length, new in damage:
         text = text[:begin] + new + text[begin + length :]
     judge(study, text)
+
+
+HOSTILE = [
+    "ablation: {design: factorial, alternatives: {threshold: ["
+    + ", ".join(f"0.{i:04}" for i in range(1, 9000))
+    + "]}}\n",
+    "conditions: {training.steps: [" + ", ".join(map(str, range(1, 1000))) + "], training.reports: [1, 2]}\n",
+    "conditions: [" + ", ".join(f"{{training.steps: {i}}}" for i in range(1, 1500)) + "]\n",
+    "conditions: [" + ", ".join("{data.contamination: 0.1}" for _ in range(1500)) + "]\n",
+    "search: {sampler: grid, grid: {threshold: [" + ", ".join(f"0.{i:04}" for i in range(1, 9000)) + "]}}\n",
+    "search: {start: [" + ", ".join(f"{{threshold: 0.{i}}}" for i in range(70, 99)) * 40 + "]}\n",
+    "ablation: {arms: {" + ", ".join(f"a{i}: {{set: {{threshold: 0.{i:04}}}}}" for i in range(2000)) + "}}\n",
+    "ablation: {design: pairs, alternatives: " + "{a: " * 30 + "1" + "}" * 30 + "}\n",
+    "search: {constraints: [" + "a" * 200_000 + " <= 3]}\n",
+    f"ablation: {{arms: {{{'a' * 100_000}: {{without: [queue]}}}}}}\n",
+    "training: {steps: 10000000, reports: 10000}\nsearch: {trials: 100000, generation: 100000}\nevaluate: {seeds: 10000}\n",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.timeout(60)
+def test_a_huge_study_is_judged(study: Study, text: str) -> None:
+    judge(study, MINIMAL + text)
 
 
 def test_a_file_with_thousands_of_mistakes_is_judged_quickly(study: Study) -> None:
