@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, Protocol
 
 import optuna
@@ -67,12 +68,21 @@ class CellSearch:
             return dict(self._cell.start[number])
         with warnings.catch_warnings():  # Optuna marks some samplers, and constraints, as experimental
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            for record in history[self._told :]:
-                self._tell(record)
+            for _, generation in groupby(history[self._told :], self._generation_of):
+                records = list(generation)
+                if self._cell.search.sampler in _KEEPS_ITS_OWN_NOTES:
+                    for record in records:  # all of a generation was asked for before any of it was told
+                        if record.number not in self._open:
+                            self._open[record.number] = self._ask(record.number)
+                for record in records:
+                    self._tell(record)
             self._told = len(history)
             if number not in self._open:
                 self._open[number] = self._ask(number)
         return dict(self._open[number].params)
+
+    def _generation_of(self, record: TrialRecord) -> int:
+        return record.number // (self._cell.generation or 1)
 
     def _ask(self, number: int) -> Trial:
         if number < len(self._cell.start):
@@ -89,8 +99,6 @@ class CellSearch:
         bounds = {c.metric: min(c.violation(record.metrics), LARGE) for c in self._constraints}
         curve = () if several else record.curves.get("val_error", ())
         trial = self._open.pop(record.number, None)
-        if trial is None and self._cell.search.sampler in _KEEPS_ITS_OWN_NOTES:
-            trial = self._ask(record.number)
         if trial is None:
             self._study.add_trial(
                 create_trial(
