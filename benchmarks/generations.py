@@ -1,7 +1,7 @@
 """What generations cost in idle actors, beside asynchronous search: the study engine itself on a virtual clock.
 
     python benchmarks/generations.py [--trials 6] [--generation 2] [--seeds 6] [--repeats 20] [--json]
-    python benchmarks/generations.py --real
+    python benchmarks/generations.py --real [--slower 5]
 
 The cells are those of studies/digits.yaml (one for each arm that searches something), as often as needed under further conditions.
 `StudyDriver` hands out, judges and records in both strategies; times and curves are drawn from the trials of
@@ -13,7 +13,8 @@ Idle is the share of actors · makespan in which no trial is set up or trained. 
 trials fill the actors as soon as one cell's tuning is done, and for the search alone: there the clock stops with the last tuning
 trial and nothing else fills the actors. The headline is the search alone, which is the harder of the two.
 
-`--real` also runs both strategies once on Ray, with trials that sleep as long as recorded ones trained, to check the simulation.
+`--real` also runs both strategies once on Ray, with trials that sleep as long as recorded ones trained, to check the simulation;
+with `--slower`, longer, where the machine is too busy to hand a trial out in a moment.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.courses import RandomSuggestions, RecordedCourses
 from orchestrator.driver import StudyDriver
 from orchestrator.folders import StudyFolders
-from orchestrator.forecast import MemoryLedger, RandomSuggestions, RecordedCourses
+from orchestrator.forecast import MemoryLedger
 from orchestrator.state import StudyState
 from orchestrator.study import load_study
 from orchestrator.study_plan import Plan, make_plan
@@ -60,6 +62,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20, help="simulated runs of each kind")
     parser.add_argument("--turnaround", type=float, default=0.02, help="seconds between two trials of a process")
     parser.add_argument("--real", action="store_true", help="one run of each strategy on Ray too, trials asleep")
+    parser.add_argument("--slower", type=float, default=1.0, help="with --real: trials sleep so many times as long")
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     options = parser.parse_args()
     records = Ledger(RECORDED).records()
@@ -91,7 +94,9 @@ def main() -> None:
         "shapes": rows,
     }
     if options.real:
-        result["real"] = {name: real_idle(plan_of(name, HEADLINE[0], options), records) for name in ALTERNATIVES}
+        result["real"] = {
+            name: real_idle(plan_of(name, HEADLINE[0], options), records, options.slower) for name in ALTERNATIVES
+        }
     if options.json:
         print(json.dumps(result))
         return
@@ -158,7 +163,7 @@ def table(result: dict[str, Any]) -> Table:
     return found
 
 
-def real_idle(plan: Plan, records: Sequence[Any]) -> float:
+def real_idle(plan: Plan, records: Sequence[Any], slower: float) -> float:
     """Idle share of the actors in one run of the search on Ray, from the first trial's start to the last one's end."""
     from orchestrator.cluster import cluster
     from orchestrator.tune_adapters import run_trials
@@ -170,14 +175,14 @@ def real_idle(plan: Plan, records: Sequence[Any]) -> float:
             path.mkdir(parents=True, exist_ok=True)
         ledger = Ledger(folders.ledger)
         driver = StudyDriver(StudyState(without_evaluation(plan), []), folders, ledger, code={}, actors=actors)
-        run_trials(driver, sleeper(records), cpus=1, gpus=0, cache=folders.pools, on_record=lambda record: None)
+        run_trials(driver, sleeper(records, slower), cpus=1, gpus=0, cache=folders.pools, on_record=lambda record: None)
         found = ledger.records()
     began = min(r.started_at.timestamp() for r in found)
     ended = max(r.started_at.timestamp() + r.wall_seconds for r in found)
     return 1 - sum(r.wall_seconds for r in found) / (actors * (ended - began))
 
 
-def sleeper(records: Sequence[Any]) -> type:
+def sleeper(records: Sequence[Any], slower: float) -> type:
     """A trainable whose trials sleep as long as a recorded completed one of their arm trained, and report its errors."""
     import os
     import platform
@@ -191,7 +196,7 @@ def sleeper(records: Sequence[Any]) -> type:
     for r in records:
         if r.status == "completed":
             arm = json.dumps([r.algorithm, r.arm.partition("-without-")[2]])
-            known.setdefault(arm, []).append((r.wall_seconds / r.steps, list(r.curves["val_error"])))
+            known.setdefault(arm, []).append((slower * r.wall_seconds / r.steps, list(r.curves["val_error"])))
     every = [course for courses in known.values() for course in courses]
 
     class Sleeper(tune.Trainable):  # type: ignore[misc]

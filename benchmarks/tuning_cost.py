@@ -1,6 +1,6 @@
 """What tuning costs: training steps until a search has found what random search without early stopping finds.
 
-    python benchmarks/tuning_cost.py [--repeats 8] [--trials 24] [--validation 20] [--set search.generation=4 ...]
+    python benchmarks/tuning_cost.py [--repeats 5] [--trials 24] [--validation 20 | --as-is] [--whole] [--set KEY=VALUE ...]
                                      [--compare NAME=KEY=VALUE,KEY=VALUE ...] [--processes 2] [--cache DIR] [--json]
 
 One cell, RSMatch on the data and the training of studies/digits.yaml. In every repeat (a seed block of its own, and suggestions
@@ -11,12 +11,18 @@ of its own):
    Counted are the steps that it trains, one trial after another, until a trial that was not stopped has an error of e* or less.
    A search that never does counts with the whole budget, and is shown.
 
-The ratio is these steps over all steps of the random search, in the mean over the repeats. Beside it: over the steps that a
-random search in random order needs on average until it meets its own best. Everything that decides is the study engine's
-own (`StudyDriver`, its search, its stopping rule), without Ray. With the study's own two validation images per class errors lie
-on a grid of 5 points and many trials tie; `--validation` sets how many there are, and the table shows how many distinct errors
-random search saw. The spaces are those of the study and `optimiser`, so that there is something to find;
-`--set search.spaces=[thresholds,loss-weights] --set hyperparameters.rsmatch.learning_rate=0.06` is the study's own search.
+`ratio` is the mean over the repeats of these steps over all steps of the random search. Beside it:
+
+- `ratio_vs_first_best`: over the steps that the random search needs until it meets its own best, in the mean over all orders;
+- `ratio_of_means`: the share of the budget at which the best error so far, in the mean over the repeats, is down to the mean e*.
+  One seed block whose e* is a stroke of luck does not decide this one. Empty where it was not reached, or where searches were
+  not followed as far: each is followed until it has reached e*, and with `--whole` to the end of its budget.
+
+With `--whole`, what the searches freeze is compared too: validation error, and test error of the same seed block.
+
+Everything that decides is the study engine's own (`StudyDriver`, its search, its stopping rule), without Ray. With the study's
+own two validation images per class errors lie on a grid of 5 points and many trials tie; so there are 20 here, and the spaces
+are the study's and `optimiser`. `--as-is` takes the study's own validation images, spaces and learning rate.
 
 Curves of trained trials are kept in `--cache`, by all that decides them, so that another rule costs only what is new.
 """
@@ -47,15 +53,17 @@ from orchestrator.study import load_study
 from orchestrator.study_plan import Plan, make_plan
 from results.ledger import Ledger
 from results.records import TrialRecord
+from results.selection import candidates
 from trainables.configuration import content_hash
 from trainables.data.seed_block import SeedBlock, load_seed_block
 from trainables.files import write_atomically
-from trainables.specs import DataSpec, TrialSpec
+from trainables.specs import DataSpec, Phase, TrialSpec
 from trainables.training import Row, Trainer, TrainingDiverged
 
 STUDY = Path(__file__).parents[1] / "studies" / "digits.yaml"
 SPACES = "[thresholds,loss-weights,optimiser]"
 RANDOM = ("search.sampler=random", "search.early_stopping.rule=none", "search.generation=1")
+FROZEN = ("val_error", "test_error", "trials")
 OTHER_SUGGESTIONS = 500_000
 """Added to the search seed of random search, so that its suggestions are none of the compared search's."""
 
@@ -67,13 +75,21 @@ class Setting:
     trials: int
     overrides: tuple[str, ...]
     cache: Path
+    whole: bool = False
+    """Follow every search to the end of its budget."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What tuning costs, in steps", allow_abbrev=False)
-    parser.add_argument("--repeats", type=int, default=8, help="searches of each kind, each on a seed block of its own")
+    parser.add_argument("--repeats", type=int, default=5, help="searches of each kind, each on a seed block of its own")
     parser.add_argument("--trials", type=int, default=24, help="full trials of random search")
     parser.add_argument("--validation", type=int, default=20, help="validation images per class; the study has 2")
+    parser.add_argument(
+        "--as-is", action="store_true", help="the study's own validation images, spaces and learning rate"
+    )
+    parser.add_argument(
+        "--whole", action="store_true", help="use every budget up, and compare what the searches freeze"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change of the whole study")
     parser.add_argument(
         "--compare",
@@ -88,10 +104,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ablate-tuning-") as scratch:
-        setting = Setting(
-            options.trials, (*base_overrides(options.validation), *options.set), options.cache or Path(scratch)
-        )
-        searches = {} if options.only_compared else {"default": ()}
+        shared = as_is() if options.as_is else base_overrides(options.validation)
+        setting = Setting(options.trials, (*shared, *options.set), options.cache or Path(scratch), options.whole)
+        searches: dict[str, tuple[str, ...]] = {} if options.only_compared else {"default": ()}
         searches |= dict(parse_search(text) for text in options.compare)
         result = measure(setting, searches, options.repeats, options.processes)
     if options.json:
@@ -100,24 +115,26 @@ def main() -> None:
     Console(width=150).print(table(result))
 
 
-def base_overrides(validation: int) -> tuple[str, ...]:
-    """The digits study with one arm, the library's default search, and the ranges of the benchmark."""
+def as_is() -> tuple[str, ...]:
+    """The digits study's first cell with the library's default search."""
     default = SearchSpec()
     rule = default.early_stopping
     return (
-        f"data.validation_per_class={validation}",
         "ablation.design=none",
         "baselines=[]",
-        "hyperparameters={}",
-        f"search.spaces={SPACES}",
         f"search.sampler={default.sampler}",
         f"search.generation={default.generation}",
         f"search.budget={default.budget}",
         f"search.early_stopping.rule={rule.rule}",
         f"search.early_stopping.after={rule.after}",
         f"search.early_stopping.keep={rule.keep}",
-        "evaluate.seeds=6",
+        "hyperparameters={rsmatch: {learning_rate: 0.06}}",
     )
+
+
+def base_overrides(validation: int) -> tuple[str, ...]:
+    """The same with more validation images, and with the optimiser's ranges too."""
+    return (*as_is()[:-1], "hyperparameters={}", f"data.validation_per_class={validation}", f"search.spaces={SPACES}")
 
 
 def parse_search(text: str) -> tuple[str, tuple[str, ...]]:
@@ -151,19 +168,33 @@ def measure(setting: Setting, searches: dict[str, tuple[str, ...]], repeats: int
             "ratio_vs_first_best": sum(r["steps"] for r in runs) / sum(r["first_best_steps"] for r in rows),
             "ratios": ratios,
             "own": own,
+            "ratio_of_means": ratio_of_means(
+                [row["best"] for row in rows],
+                [run["incumbents"] for run in runs],
+                [row["random_steps"] for row in rows],
+            ),
+            "frozen": {
+                key: statistics.fmean(run["frozen"][key] for run in runs) for key in runs[0]["frozen"] if setting.whole
+            },
             "never_reached": sum(not run["reached"] for run in runs),
             "steps_per_trial": statistics.fmean(run["steps_per_trial"] for run in runs),
             **runs[0]["search"],
         }
     first = next(iter(found.values()))
     return {
-        **{key: first[key] for key in ("ratio", "standard_error", "ratio_vs_first_best", "never_reached")},
+        **{
+            key: first[key]
+            for key in ("ratio", "standard_error", "ratio_vs_first_best", "ratio_of_means", "never_reached")
+        },
         "repeats": repeats,
         **{key: first[key] for key in ("sampler", "rule", "keep", "after", "generation", "budget")},
         "trials": setting.trials,
         "validation_images": rows[0]["validation_images"],
         "distinct_errors": statistics.fmean(row["distinct"] for row in rows),
         "best_errors": [row["best"] for row in rows],
+        "frozen_by_random": {
+            key: statistics.fmean(row["frozen"][key] for row in rows) for key in rows[0]["frozen"] if setting.whole
+        },
         "searches": found,
     }
 
@@ -172,7 +203,8 @@ def one_repeat(job: tuple[Setting, tuple[tuple[str, tuple[str, ...]], ...], int]
     """One random search, and each of the others on the same seed block."""
     setting, searches, repeat = job
     torch.set_num_threads(1)
-    full = list(run_search(plan_of(setting, RANDOM, repeat, OTHER_SUGGESTIONS), setting.cache))
+    random_plan = plan_of(setting, RANDOM, repeat, OTHER_SUGGESTIONS)
+    full = list(run_search(random_plan, setting.cache))
     errors = [r.metrics["val_error"] if r.status == "completed" else math.inf for r in full]
     best = min(errors)
     ties = sum(e == best for e in errors)
@@ -182,24 +214,30 @@ def one_repeat(job: tuple[Setting, tuple[tuple[str, tuple[str, ...]], ...], int]
         "first_best_steps": steps / len(full) * (len(full) + 1) / (ties + 1),  # mean over all orders
         "best": best,
         "distinct": len(set(errors)),
-        "validation_images": 0,
+        "validation_images": random_plan.cells[0].condition.data.validation_size * 10,
+        "frozen": frozen(random_plan, full, setting),
         "searches": {},
     }
     for name, changes in searches:
         plan = plan_of(setting, changes, repeat)
-        row["validation_images"] = plan.cells[0].condition.data.validation_size * 10
-        used, trials, reached = 0, 0, False
+        used, reached_at, incumbents = 0, None, [(0, math.inf)]
+        records: list[TrialRecord] = []
         for record in run_search(plan, setting.cache):
+            records.append(record)
             used += record.steps
-            trials += 1
-            if record.status == "completed" and record.metrics["val_error"] <= best:
-                reached = True
+            if record.status == "completed" and record.metrics["val_error"] < incumbents[-1][1]:
+                incumbents.append((used, record.metrics["val_error"]))
+            if reached_at is None and incumbents[-1][1] <= best:
+                reached_at = used
+            if reached_at is not None and not setting.whole:
                 break
         search = plan.study.search
         row["searches"][name] = {
-            "steps": used if reached else steps,
-            "reached": reached,
-            "steps_per_trial": used / trials / plan.study.training.steps,
+            "steps": steps if reached_at is None else reached_at,
+            "reached": reached_at is not None,
+            "incumbents": incumbents,
+            "frozen": frozen(plan, records, setting),
+            "steps_per_trial": used / len(records) / plan.study.training.steps,
             "search": {
                 "sampler": search.sampler,
                 "rule": search.early_stopping.rule,
@@ -210,6 +248,33 @@ def one_repeat(job: tuple[Setting, tuple[tuple[str, tuple[str, ...]], ...], int]
             },
         }
     return row
+
+
+def ratio_of_means(
+    bests: Sequence[float], incumbents: Sequence[list[tuple[int, float]]], budgets: Sequence[int]
+) -> float | None:
+    """Smallest share of the budget at which the mean of the best errors so far is not above the mean of `bests`."""
+    target = statistics.fmean(bests)
+    shares = sorted({step / budget for run, budget in zip(incumbents, budgets, strict=True) for step, _ in run})
+    for share in shares:
+        now = [
+            min(error for step, error in run if step <= share * budget + 1e-9)
+            for run, budget in zip(incumbents, budgets, strict=True)
+        ]
+        if statistics.fmean(now) <= target:
+            return share
+    return None
+
+
+def frozen(plan: Plan, records: Sequence[TrialRecord], setting: Setting) -> dict[str, float]:
+    """Validation and test error of what the search would freeze; nothing unless whole searches are compared."""
+    if not setting.whole:
+        return {}
+    cell = plan.cells[0]
+    chosen = candidates(cell.info, records)[0]
+    spec = cell.trial(chosen.suggested, cell.tuning_seed, "evaluate")
+    _, row = list(Curves(setting.cache).rows(spec))[-1]
+    return {"val_error": chosen.metrics["val_error"], "test_error": row["test_error"], "trials": float(len(records))}
 
 
 def plan_of(setting: Setting, changes: Sequence[str], repeat: int, seed_offset: int = 0) -> Plan:
@@ -258,14 +323,14 @@ class Curves:
     def rows(self, spec: TrialSpec) -> Iterator[tuple[int, Row]]:
         """Report after report; trains when asked for more than is known. Raises TrainingDiverged as the trainer does."""
         path = self._folder / "curves" / f"{content_hash({**spec.values(), 'search': '', 'stop_above': []})}.json"
-        known = json.loads(path.read_text()) if path.exists() else {"rows": [], "diverged": ""}
+        known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"rows": [], "diverged": ""}
         for step, row in known["rows"]:
             yield step, row
         if known["diverged"]:
             raise TrainingDiverged(known["diverged"])
         if known["rows"] and known["rows"][-1][0] == spec.until:
             return
-        trainer = Trainer(spec, _block(spec.data, spec.seed, self._folder / "pools"), torch.device("cpu"))
+        trainer = Trainer(spec, _block(spec.data, spec.seed, spec.phase, self._folder / "pools"), torch.device("cpu"))
         fresh: list[tuple[int, Row]] = []
         diverged = ""
         try:
@@ -283,8 +348,8 @@ class Curves:
 
 
 @lru_cache(maxsize=2)
-def _block(data: DataSpec, seed: int, pools: Path) -> SeedBlock:
-    return load_seed_block(data, seed, "tune", pools)
+def _block(data: DataSpec, seed: int, phase: Phase, pools: Path) -> SeedBlock:
+    return load_seed_block(data, seed, phase, pools)
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -295,7 +360,16 @@ def table(result: dict[str, Any]) -> Table:
     )
     for heading in ("search", "sampler", "rule", "generation"):
         found.add_column(heading)
-    for heading in ("ratio", "± s.e.", "median", "vs first best", "never reached", "length of a trial"):
+    for heading in (
+        "ratio",
+        "± s.e.",
+        "median",
+        "of means",
+        "vs first best",
+        "never reached",
+        "length of a trial",
+        *(FROZEN if result["frozen_by_random"] else ()),
+    ):
         found.add_column(heading, justify="right")
     for name, row in result["searches"].items():
         rule = row["rule"] + (f" {row['keep']:g}" if row["rule"] == "quantile" else "")
@@ -308,9 +382,11 @@ def table(result: dict[str, Any]) -> Table:
             f"{row['ratio']:.2f}",
             f"{row['standard_error']:.2f}",
             f"{row['median_ratio']:.2f}",
+            "" if row["ratio_of_means"] is None else f"{row['ratio_of_means']:.2f}",
             f"{row['ratio_vs_first_best']:.2f}",
             f"{row['never_reached']} of {len(row['ratios'])}",
             f"{row['steps_per_trial']:.0%}",
+            *(f"{row['frozen'][key]:.1f}" for key in FROZEN if row["frozen"]),
         )
     return found
 
