@@ -1,6 +1,6 @@
 """What tuning costs: training steps until a search has found what random search without early stopping finds.
 
-    python benchmarks/tuning_cost.py [--repeats 5] [--trials 24] [--validation 20 | --as-is] [--whole] [--set KEY=VALUE ...]
+    python benchmarks/tuning_cost.py [--repeats 5] [--trials 24] [--finer] [--whole] [--set KEY=VALUE ...]
                                      [--compare NAME=KEY=VALUE,KEY=VALUE ...] [--processes 2] [--cache DIR] [--json]
 
 One cell, RSMatch on the data and the training of studies/digits.yaml. In every repeat (a seed block of its own, and suggestions
@@ -20,9 +20,9 @@ of its own):
 
 With `--whole`, what the searches freeze is compared too: validation error, and test error of the same seed block.
 
-Everything that decides is the study engine's own (`StudyDriver`, its search, its stopping rule), without Ray. With the study's
-own two validation images per class errors lie on a grid of 5 points and many trials tie; so there are 20 here, and the spaces
-are the study's and `optimiser`. `--as-is` takes the study's own validation images, spaces and learning rate.
+Everything that decides is the study engine's own (`StudyDriver`, its search, its stopping rule), without Ray. The study has two
+validation images per class, so errors lie on a grid of 5 points and trials may tie; the table says how many distinct errors
+random search saw. `--finer` is a harder question: ten times as many validation images, and the ranges `optimiser` as well.
 
 Curves of trained trials are kept in `--cache`, by all that decides them, so that another rule costs only what is new.
 """
@@ -55,13 +55,13 @@ from results.ledger import Ledger
 from results.records import TrialRecord
 from results.selection import candidates
 from trainables.configuration import content_hash
+from trainables.data import DATASETS
 from trainables.data.seed_block import SeedBlock, load_seed_block
 from trainables.files import write_atomically
 from trainables.specs import DataSpec, Phase, TrialSpec
 from trainables.training import Row, Trainer, TrainingDiverged
 
 STUDY = Path(__file__).parents[1] / "studies" / "digits.yaml"
-SPACES = "[thresholds,loss-weights,optimiser]"
 RANDOM = ("search.sampler=random", "search.early_stopping.rule=none", "search.generation=1")
 FROZEN = ("val_error", "test_error", "trials")
 OTHER_SUGGESTIONS = 500_000
@@ -83,9 +83,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What tuning costs, in steps", allow_abbrev=False)
     parser.add_argument("--repeats", type=int, default=5, help="searches of each kind, each on a seed block of its own")
     parser.add_argument("--trials", type=int, default=24, help="full trials of random search")
-    parser.add_argument("--validation", type=int, default=20, help="validation images per class; the study has 2")
     parser.add_argument(
-        "--as-is", action="store_true", help="the study's own validation images, spaces and learning rate"
+        "--finer", action="store_true", help="20 validation images per class, and the optimiser's ranges"
     )
     parser.add_argument(
         "--whole", action="store_true", help="use every budget up, and compare what the searches freeze"
@@ -104,7 +103,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ablate-tuning-") as scratch:
-        shared = as_is() if options.as_is else base_overrides(options.validation)
+        shared = finer() if options.finer else as_is()
         setting = Setting(options.trials, (*shared, *options.set), options.cache or Path(scratch), options.whole)
         searches: dict[str, tuple[str, ...]] = {} if options.only_compared else {"default": ()}
         searches |= dict(parse_search(text) for text in options.compare)
@@ -132,9 +131,10 @@ def as_is() -> tuple[str, ...]:
     )
 
 
-def base_overrides(validation: int) -> tuple[str, ...]:
+def finer() -> tuple[str, ...]:
     """The same with more validation images, and with the optimiser's ranges too."""
-    return (*as_is()[:-1], "hyperparameters={}", f"data.validation_per_class={validation}", f"search.spaces={SPACES}")
+    spaces = "search.spaces=[thresholds,loss-weights,optimiser]"
+    return (*as_is()[:-1], "hyperparameters={}", "data.validation_per_class=20", spaces)
 
 
 def parse_search(text: str) -> tuple[str, tuple[str, ...]]:
@@ -205,6 +205,7 @@ def one_repeat(job: tuple[Setting, tuple[tuple[str, tuple[str, ...]], ...], int]
     torch.set_num_threads(1)
     random_plan = plan_of(setting, RANDOM, repeat, OTHER_SUGGESTIONS)
     full = list(run_search(random_plan, setting.cache))
+    data = random_plan.cells[0].condition.data
     errors = [r.metrics["val_error"] if r.status == "completed" else math.inf for r in full]
     best = min(errors)
     ties = sum(e == best for e in errors)
@@ -214,7 +215,7 @@ def one_repeat(job: tuple[Setting, tuple[tuple[str, tuple[str, ...]], ...], int]
         "first_best_steps": steps / len(full) * (len(full) + 1) / (ties + 1),  # mean over all orders
         "best": best,
         "distinct": len(set(errors)),
-        "validation_images": random_plan.cells[0].condition.data.validation_size * 10,
+        "validation_images": data.validation_size * DATASETS[data.dataset].num_classes,
         "frozen": frozen(random_plan, full, setting),
         "searches": {},
     }
