@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 MOST_FACTORS = 20
+MOST_LOOKED_AT = 3000
+"""Columns that the search for a fraction of one size looks at before it takes twice the runs."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,11 @@ class Fraction:
 
 
 def fraction(factors: int, resolution: int) -> Fraction:
-    """The smallest regular fraction of at least this resolution; the full design where no smaller one has it.
+    """A small regular fraction of at least this resolution; the full design where none was found.
 
     A factor is a column of GF(2)^m over the 2^m runs. Resolution R means that every R - 1 columns are linearly independent:
-    columns are picked greedily, in increasing order, with backtracking.
+    columns are picked greedily with backtracking. The fraction has the sizes of the tables in Box, Hunter and Hunter; none
+    is smaller for up to 7 factors, and for more the search may end before it has looked at everything.
 
     Args:
         factors: k, from 1 to 20.
@@ -44,37 +47,37 @@ def fraction(factors: int, resolution: int) -> Fraction:
 
 
 def _columns(factors: int, m: int, resolution: int) -> list[int] | None:
-    """k columns of m bits of which no R - 1 or fewer add up to 0; the unit columns come first."""
+    """k columns of m bits of which no R - 1 or fewer add up to 0; the unit columns come first. None where none were found."""
     chosen = [1 << i for i in range(m)]
-    others = sorted((c for c in range(1, 1 << m) if c.bit_count() > 1), key=lambda c: (-c.bit_count(), c))
-    others = [c for c in others if c.bit_count() >= resolution - 1]
+    # by number of terms: what so many of the chosen columns, or fewer, add up to; a further column must not be among these
+    sums = [{0}] * (resolution - 1)
+    for column in chosen:
+        sums = _with(sums, column)
+    others = [c for c in range(1, 1 << m) if c not in sums[-1]]
+    others.sort(key=lambda c: (-c.bit_count(), c))
+    looked = 0
 
-    def extend(start: int) -> bool:
+    def extend(sums: list[set[int]], open_: list[int]) -> bool:
+        nonlocal looked
         if len(chosen) == factors:
             return True
-        if len(others) - start < factors - len(chosen):
-            return False
-        for i in range(start, len(others)):
-            if _independent(chosen, others[i], resolution):
-                chosen.append(others[i])
-                if extend(i + 1):
-                    return True
-                chosen.pop()
+        for i, column in enumerate(open_):
+            looked += 1
+            if len(open_) - i < factors - len(chosen) or looked > MOST_LOOKED_AT:
+                return False
+            more = _with(sums, column)
+            chosen.append(column)
+            if extend(more, [c for c in open_[i + 1 :] if c not in more[-1]]):
+                return True
+            chosen.pop()
         return False
 
-    return list(chosen) if extend(0) else None
+    return list(chosen) if extend(sums, others) else None
 
 
-def _independent(chosen: list[int], column: int, resolution: int) -> bool:
-    """Whether no R - 2 or fewer of the chosen columns add up to `column`."""
-    for size in range(1, resolution - 1):
-        for some in combinations(chosen, size):
-            total = column
-            for c in some:
-                total ^= c
-            if total == 0:
-                return False
-    return True
+def _with(sums: list[set[int]], column: int) -> list[set[int]]:
+    """The sums with one more column to choose from; entry s has those of s terms or fewer."""
+    return [sums[0], *(old | {one ^ column for one in fewer} for fewer, old in pairwise(sums))]
 
 
 def _resolution(columns: list[int]) -> int:
