@@ -34,7 +34,7 @@ class Condition:
     def info(self) -> ConditionInfo:
         """Name, title and fields as the report shows them."""
         data = self.data
-        percent = f"{100 * data.contamination:g}"
+        percent = f"{100 * data.contamination:.10g}"
         name = f"{data.dataset}-{data.labels_per_class}l-{percent.replace('.', '_')}s"
         title = f"{DATASETS[data.dataset].title}, {data.labels_per_class} labels per class, {percent} % synthetic"
         for place, text in self.changes:
@@ -74,7 +74,7 @@ def make_condition(data: DataSpec, training: TrainingSpec, changes: Changes) -> 
 def _text(value: Any) -> str:
     if isinstance(value, tuple | list):
         return "+".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _slug(text: str) -> str:

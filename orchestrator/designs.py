@@ -74,6 +74,11 @@ class Parts:
             nonsense=self._lacking(fallen[0], off) if fallen else None,
         )
 
+    def with_value(self, name: str, value: Any) -> Draft:
+        """One hyperparameter at this value."""
+        text = _text(value)
+        return Draft(name=f"with-{name}={text}", title=f"with {name} {text}", off=self.off, values={name: value})
+
     def ordered(self, names: Iterable[str]) -> tuple[str, ...]:
         """In the order of `about`, then of declaration."""
         names = set(names)
@@ -106,7 +111,10 @@ def pairs(parts: Parts) -> list[Draft]:
 
 def one_at_a_time(parts: Parts) -> list[Draft]:
     """Each component off, and each alternative value of each hyperparameter by itself."""
-    return [*leave_one_out(parts), *(_valued(n, v) for n, values in parts.alternatives.items() for v in values)]
+    return [
+        *leave_one_out(parts),
+        *(parts.with_value(n, v) for n, values in parts.alternatives.items() for v in values),
+    ]
 
 
 def add_one_in(parts: Parts, *, cumulative: bool) -> list[Draft]:
@@ -181,17 +189,15 @@ def _combination(parts: Parts, values: Mapping[str, Sequence[Any]], levels: tupl
     )
 
 
-def _valued(name: str, value: Any) -> Draft:
-    return Draft(name=f"with-{name}={_text(value)}", title=f"with {name} {_text(value)}", values={name: value})
-
-
 def _fixed_on(parts: Parts) -> frozenset[str]:
     """Components that no design touches: on in every arm."""
     return frozenset(c.name for c in parts.components) - parts.off - set(parts.about)
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+    return (
+        f"{value:.10g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+    )
 
 
 def _listed(names: Sequence[str]) -> str:
