@@ -42,7 +42,7 @@ def derive_arms(study: StudySpec) -> Arms:
     for design in study.ablation.design:
         if design == "factorial":
             resolution = study.ablation.resolution
-            crossing = factorial(parts, None if resolution == "full" else resolution)
+            crossing = factorial(crossed_parts(study), None if resolution == "full" else resolution)
             collected.add(draft for _, draft in crossing.runs)
         else:
             collected.add(_drafts(design, parts, study))
@@ -69,6 +69,11 @@ def parts_of(study: StudySpec) -> Parts:
     names = [c.name for c in components] if asked == "all" else list(asked)
     about = tuple(n for n in names if n not in off)
     return Parts(components=components, off=off, about=about, alternatives=alternatives_of(study, about))
+
+
+def crossed_parts(study: StudySpec) -> Parts:
+    """What a factorial crosses: of values only those that the study gives; declared ones are for one at a time."""
+    return dataclasses.replace(parts_of(study), alternatives=study.ablation.alternatives)
 
 
 def alternatives_of(study: StudySpec, about: Iterable[str]) -> Mapping[str, tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from orchestrator.arms import parts_of
+from orchestrator.arms import crossed_parts, derive_arms, parts_of
 from orchestrator.errors import did_you_mean, quoted
 from orchestrator.fractions import MOST_FACTORS
 from orchestrator.rules import repeated, rule
@@ -77,7 +77,7 @@ def _a_resolution_is_of_a_factorial(study: StudySpec) -> Iterator[Finding]:
 def _crossings_stay_small(study: StudySpec) -> Iterator[Finding]:
     if "factorial" not in study.ablation.design:
         return
-    parts = parts_of(study)
+    parts = crossed_parts(study)
     factors = len(parts.about) + len(parts.alternatives)
     if study.ablation.resolution != "full":
         several = [n for n, v in parts.alternatives.items() if len(v) > 1]
@@ -143,6 +143,20 @@ def _written_arms_change_something(study: StudySpec) -> Iterator[Finding]:
         if not arm.without and not arm.set:
             at: KeyPath = ("ablation", "arms", name)
             yield Finding(at, "changes nothing; give it `without` or `set`", ("ablation", "arms"))
+
+
+@rule("method", "components", "ablation", "search", "hyperparameters", derives=True)
+def _written_arms_have_names_of_their_own(study: StudySpec) -> Iterator[Finding]:
+    written = study.ablation.arms
+    if not written:
+        return
+    others = study.model_copy(update={"ablation": study.ablation.model_copy(update={"arms": {}})})
+    derived = derive_arms(others)
+    taken = {a.name for a in derived.arms} | {left.name for left in derived.left_out}
+    for name in written:
+        if name in taken or (name.endswith("-inherited") and name.removesuffix("-inherited") in {*taken, *written}):
+            message = f"'{name}' is the name of an arm that the study has anyway; choose another"
+            yield Finding(("ablation", "arms", name), message, ("ablation", "arms"))
 
 
 def _bad_value(study: StudySpec, name: str, value: Any, at: KeyPath, shown: KeyPath) -> Iterator[Finding]:
