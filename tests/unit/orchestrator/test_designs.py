@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -157,7 +157,7 @@ def test_whatever_is_declared_every_arm_is_closed_and_add_one_in_goes_from_bare_
     assert len(cumulative) == len(found.about) + 1
     assert cumulative[-1].off == found.off
     assert cumulative[0].off == closure(found.components, found.off | set(found.about))
-    for before, after in zip(cumulative, cumulative[1:], strict=False):
+    for before, after in pairwise(cumulative):
         assert after.off <= before.off
     levels = [levels for levels, _ in crossing.runs]
     assert levels == list(product(*([range(2)] * len(found.about)), range(3)))

@@ -259,6 +259,14 @@ SINGLE_PROBLEMS = [
         "ablation: {arms: {fixmatch: {without: [queue]}}}",
         "s.yaml:5: ablation.arms: 'fixmatch' is the name of an algorithm;",
     ),
+    (
+        "ablation: {arms: {rsmatch-without-queue: {set: {threshold: 0.5}}}}",
+        "s.yaml:5: ablation.arms: 'rsmatch-without-queue' is the name of an arm that the study has anyway; choose another",
+    ),
+    (
+        "ablation: {arms: {mine: {without: [queue, synthetic]}, mine-inherited: {set: {threshold: 0.5}}}}",
+        "s.yaml:5: ablation.arms: 'mine-inherited' is the name of an arm that the study has anyway; choose another",
+    ),
     ("ablation: {arms: {mine: {}}}", "s.yaml:5: ablation.arms: changes nothing; give it `without` or `set`"),
     (
         "ablation: {arms: {mine: {without: [queu]}}}",
