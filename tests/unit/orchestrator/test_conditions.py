@@ -82,5 +82,5 @@ def test_a_name_is_a_safe_file_name_and_fields_are_those_of_the_specifications(e
 
 
 def test_a_value_out_of_range_is_refused() -> None:
-    with pytest.raises(ValueError, match="0.95"):
+    with pytest.raises(ValueError, match=r"0\.95"):
         make_condition(DATA, TRAINING, {"data.contamination": 0.99})
