@@ -10,10 +10,10 @@ from orchestrator.arms import derive_arms
 from orchestrator.errors import AblateError
 from orchestrator.study import StudySpec
 from orchestrator.study_plan import WarmStart
-from results.ledger import Ledger
-from results.manifest import ConditionInfo, StudyManifest
-from results.selection import candidates, objective
 from results.cells import CellRecords, select_records
+from results.ledger import Ledger
+from results.manifest import ConditionInfo, ManifestDamaged, StudyManifest
+from results.selection import candidates, objective
 from trainables.files import write_atomically
 
 FILE_NAME = "warm_start.json"
@@ -47,18 +47,23 @@ def warm_start(study: StudySpec, runs: Path, *, write: bool = False) -> WarmStar
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, json.dumps({"study": name, "cells": kept}, indent=1).encode())
+    return _by_cell(kept)
+
+
+def _by_cell(cells: list[dict[str, Any]]) -> WarmStart:
     return {
         (cell["arm"], cell["condition"]): (
-            tuple(cell["starts"]),
-            tuple((values, tuple(found)) for values, found in cell["known"]),
+            tuple(dict(start) for start in cell["starts"]),
+            tuple((dict(values), tuple(map(float, found))) for values, found in cell["known"]),
         )
-        for cell in kept
+        for cell in cells
     }
 
 
 def _kept(path: Path, name: str) -> list[dict[str, Any]] | None:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
+        _by_cell(raw["cells"])
         return list(raw["cells"]) if raw["study"] == name else None
     except FileNotFoundError:
         return None
@@ -73,6 +78,8 @@ def _learn(study: StudySpec, other: Path) -> list[dict[str, Any]]:
         raise NoWarmStart(
             f"search.warm_start: no study '{other.name}' has run in {other.parent}; run it first, or remove the key"
         ) from None
+    except ManifestDamaged as problem:
+        raise AblateError(f"search.warm_start: {problem}") from problem
     selected = select_records(manifest, Ledger(other / "ledger").records())
     cells = []
     for arm in derive_arms(study).arms:
