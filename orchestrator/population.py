@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator.cell import Cell
 from orchestrator.search import CellSearch, Search
-from orchestrator.slots import Slot
+from orchestrator.slots import Slot, copied
 from results.records import Curve, TrialRecord
 from results.selection import RecordIndex, extend, follow, next_wave
 from search_spaces import Choice, IntRange, Range
@@ -52,8 +52,13 @@ class PopulationTuning:
         self._made = 0
         self._wave: dict[int, TrialRecord | None] = {}
         self._waiting: list[Slot] = []
+        self._twins: dict[str, list[Slot]] = {}
+        """By trial: places of members whose schedules are equal, which take its outcome over."""
+        self.copies: list[TrialRecord] = []
+        """Records that opening a round produced: members that equal one that is recorded already."""
         if not self.finished:
             self._open()
+            self._settle()
 
     @property
     def ready(self) -> bool:
@@ -86,14 +91,29 @@ class PopulationTuning:
 
     def finish(self, record: TrialRecord) -> list[TrialRecord]:
         """Fill a slot, and open the next round where this one is complete."""
+        self.copies = []
+        self._fill(record)
+        self._settle()
+        found, self.copies = self.copies, []
+        return found
+
+    def _fill(self, record: TrialRecord) -> None:
         self._wave[record.number] = record
+        for slot in self._twins.pop(record.trial_id, ()):
+            self._copy(record, slot)
+
+    def _copy(self, original: TrialRecord, slot: Slot) -> None:
+        record = self._wave[slot.number] = copied(original, slot)
+        self.copies.append(record)
+
+    def _settle(self) -> None:
+        """Close complete rounds and open the next ones."""
         while self._wave and all(r is not None for r in self._wave.values()):
             extend(self._cell.info, self._state, [r for _, r in sorted(self._wave.items()) if r is not None])
             self._wave = {}
             self._state.wave = next_wave(self._cell.info, len(self._state.closed), self._state.spent)
             if not self.finished:
                 self._open()
-        return []
 
     def judge(self, slot: Slot, curve: Curve) -> int | None:
         """None: a weak member is replaced at the end of its round."""
@@ -105,14 +125,21 @@ class PopulationTuning:
         while self._made <= number:
             self._members = self._first() if not self._made else self._next(self._made)
             self._made += 1
-        for place, schedule in enumerate(self._members):
-            slot = self._slot(number, place, schedule)
-            record = self._index.tuning(self._state.history, slot.number, self._cell.tuning_seed)
-            self._wave[slot.number] = record
-            if record is None:
+        slots = [self._slot(number, place, schedule) for place, schedule in enumerate(self._members)]
+        for slot in slots:
+            self._wave[slot.number] = self._index.tuning(self._state.history, slot.number, self._cell.tuning_seed)
+        first: dict[str, Slot] = {}
+        for slot in slots:
+            model, record = first.setdefault(slot.spec.trial_id, slot), self._wave[slot.number]
+            recorded = self._wave[model.number]
+            if record is not None:
+                continue
+            if model is slot:
                 self._waiting.append(slot)
-        if all(r is not None for r in self._wave.values()):
-            raise AssertionError("a complete round was not closed")
+            elif recorded is not None:
+                self._copy(recorded, slot)
+            else:
+                self._twins.setdefault(slot.spec.trial_id, []).append(slot)
 
     def _first(self) -> list[Schedule]:
         search: Search = self._make_search(self._cell)

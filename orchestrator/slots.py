@@ -67,7 +67,7 @@ def copied(original: TrialRecord, slot: Slot) -> TrialRecord:
     return dataclasses.replace(
         original,
         trial_id=content_hash([slot.spec.trial_id, slot.number, "same as", original.trial_id]),
-        search=slot.spec.search,
+        search=slot.history or slot.spec.search,
         number=slot.number,
         attempt=0,
         steps=0,
