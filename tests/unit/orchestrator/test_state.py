@@ -286,3 +286,28 @@ def test_a_cell_where_everything_fails_holds_nobody_up() -> None:
         "fixmatch": "done",
     }
     assert done.state.done
+
+
+populations = st.fixed_dictionaries(
+    {
+        "strategy": st.just("population"),
+        "trials": st.integers(2, 6),
+        "population": st.fixed_dictionaries({"rounds": st.integers(2, 3), "replaced": st.sampled_from([0.2, 0.5])}),
+        "sampler": st.sampled_from(["tpe", "random"]),
+        "confirm": st.sampled_from([{"top": 0}, {"top": 2, "seeds": 1}]),
+        "seed": st.integers(0, 3),
+        "ranges": st.sampled_from(
+            [{}, {"threshold": {"choices": [0.9, 0.95]}}, {"unlabelled_weight": {"low": 0.5, "high": 2.0, "log": True}}]
+        ),
+    }
+).map(lambda s: {**s, "spaces": [] if s["ranges"] else ["thresholds", "optimiser"]})
+
+
+@law
+@given(populations, worlds, st.integers(0, 2**32))
+def test_a_population_too(search: dict[str, Any], world: World, seed: int) -> None:
+    plan = plan_of(search=search)
+    done = in_pieces(plan, world, seed)
+    assert answer(plan, done) == end_of(plan, world=world)
+    for state in done.state.cells:
+        assert [r.number for r in state.tuning] == list(range(search["trials"] * search["population"]["rounds"]))

@@ -189,7 +189,7 @@ def advance(driver: StudyDriver, handle: str, slot: Slot, world: World, reports:
     steps = [s for s in spec.training.report_steps() if s <= spec.until]
     fails = world.fails_at(slot)
     alive = [s for s in steps if fails is None or s < fails]
-    failed = fails is not None and reports > len(alive)
+    failed = len(alive) < len(steps) and reports > len(alive)
     payload = {
         "rows": [(s, world.row(spec, s)) for s in alive[:reports]],
         "seconds": 1 + 10 * chance("seconds", spec.hyperparameters["learning_rate"], spec.off),
