@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from orchestrator.conditions import Condition, changes_of, make_condition
@@ -26,7 +25,7 @@ from orchestrator.sections import (
 )
 from orchestrator.study_problems import Finding, findings, without
 from orchestrator.study_rules import power_warnings
-from orchestrator.yaml_source import Document, KeyPath, describe, parse, path_text, read_text
+from orchestrator.yaml_source import Document, KeyPath, as_text, describe, parse, path_text, read_text
 from search_spaces import Range, parse_range, space_of
 from trainables.algorithms import ALGORITHMS
 from trainables.algorithms.registry import AlgorithmNotFound, resolve
@@ -167,7 +166,7 @@ def load_study(
         InputError: With every problem of the file and the overrides, each with its line.
     """
     if isinstance(source, Mapping):
-        name, folder, text = "study", Path(), yaml.safe_dump(_plain(source), sort_keys=False)
+        name, folder, text = "study", Path(), as_text(_plain(source))
     else:
         name, folder, text = str(source), source.parent, read_text(source)
     document = parse(text, name)

@@ -87,6 +87,11 @@ def read_text(path: Path) -> str:
         raise _error(source, line, "is not a text file in UTF-8; save it as UTF-8") from problem
 
 
+def as_text(data: Any) -> str:
+    """YAML text of plain values, in their order."""
+    return str(yaml.safe_dump(data, sort_keys=False))
+
+
 def parse(text: str, source: str, *, numbered: bool = True) -> Document:
     """Read one YAML document.
 

@@ -21,6 +21,7 @@ SMALL: dict[str, Any] = {
     "training": {"steps": 24, "reports": 6, "batch_size": 8, "unlabelled_ratio": 2, "average_decay": 0.5},
     "search": {
         "trials": 5,
+        "budget": "trials",
         "generation": 2,
         "spaces": ["thresholds", "optimiser"],
         "early_stopping": {"rule": "median", "after": 0.0},

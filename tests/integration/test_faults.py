@@ -91,13 +91,17 @@ def test_a_second_driver_is_refused_with_the_name_of_the_first(tmp_path):
     assert "Traceback" not in second.stderr
 
 
-def test_a_damaged_ledger_part_is_named(tmp_path):
+def test_a_damaged_ledger_part_is_named_and_a_run_sets_it_aside(tmp_path):
     study = write_study(tmp_path)
     part = tmp_path / "runs" / "small" / "ledger" / "part-abc.parquet"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"PAR1 but not really")
-    result = ablate("run", study, cwd=tmp_path)
+    result = ablate("plan", study, cwd=tmp_path)
     assert result.returncode == 2
     assert str(part.relative_to(tmp_path)) in result.stderr
-    assert "move it away" in result.stderr
     assert "Traceback" not in result.stderr
+    run = ablate("run", study, "--max-trials", "0", cwd=tmp_path)
+    assert run.returncode == 0
+    assert "part-abc.parquet is damaged" in run.stdout
+    assert (part.parent / "damaged" / part.name).exists()
+    assert not part.exists()

@@ -23,7 +23,9 @@ BASE = {
 }
 
 
-@pytest.mark.parametrize("fragment", FRAGMENTS, ids=[f.strip().splitlines()[0] + str(i) for i, f in enumerate(FRAGMENTS)])
+@pytest.mark.parametrize(
+    "fragment", FRAGMENTS, ids=[f.strip().splitlines()[0] + str(i) for i, f in enumerate(FRAGMENTS)]
+)
 def test_a_fragment_makes_a_plan(tmp_path, fragment):
     shutil.copy(ROOT / "docs" / "examples" / "my_match.py", tmp_path)
     path = tmp_path / "fragment.yaml"
@@ -39,7 +41,7 @@ def test_links_lead_somewhere():
 
 def test_the_readmes_lines_are_lines_of_a_study(tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    lines = [line for line in re.findall(r"\| `([a-z]+: \{.*?\})`", readme)]
+    lines = list(re.findall(r"\| `([a-z]+: \{.*?\})`", readme))
     assert len(lines) >= 6
     for line in lines:
         path = tmp_path / "line.yaml"

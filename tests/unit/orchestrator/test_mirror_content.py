@@ -27,10 +27,10 @@ from orchestrator.mirror.content import (
     study_content,
     trial_content,
 )
+from results.cells import select_records
 from results.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
 from results.origins import Origin
 from results.records import TrialRecord
-from results.cells import select_records
 
 
 def cell(**fields: Any) -> CellInfo:

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from orchestrator.driver import StudyDriver
 from orchestrator.folders import StudyFolders
-from orchestrator.study_plan import make_plan
 from orchestrator.state import StudyState
 from orchestrator.study import load_study
+from orchestrator.study_plan import make_plan
 from orchestrator.view import StudyView
 from results.ledger import Ledger
 from results.records import TrialRecord
