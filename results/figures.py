@@ -14,6 +14,7 @@ from results.cells import CellRecords
 from results.records import TrialRecord
 from results.statistics import Interval, mean_interval
 from results.tables import ConditionTable
+from results.tuning_tables import OBJECTIVE_TITLES, Front
 
 PSEUDO_LABEL_METRICS: Mapping[str, str] = {
     "pseudo_label_accuracy_real": "accuracy, real images",
@@ -29,6 +30,7 @@ DETECTOR_METRICS: Mapping[str, str] = {
 PICTURES_NAME = "images.npz"
 COMMON_AXIS_UP_TO = 2.0
 """Ratio of spans up to which components and baselines are drawn to one scale."""
+MAX_FRONT_PANELS = 12
 MAX_PICTURE_ROWS = 20
 MAX_PICTURES_PER_CLASS = 8
 
@@ -103,6 +105,31 @@ class PictureGrid:
     classes: tuple[str, ...]
     sources: tuple[PictureSource, ...]
     """Real images first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrontPanel:
+    """One arm's tuning trials by two objectives, (x, y)."""
+
+    title: str
+    front: tuple[tuple[float, float], ...]
+    """Trials that no other beats, by x."""
+    others: tuple[tuple[float, float], ...]
+    chosen: tuple[float, float] | None
+    """The one whose configuration was evaluated."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrontPanels:
+    """All arms' fronts; the second objective is on the x axis, as the first is what a study is about."""
+
+    xlabel: str
+    ylabel: str
+    objectives: int
+    """How many the search has; two are drawn."""
+    panels: tuple[FrontPanel, ...]
+    left_out: int
+    """Arms beyond `MAX_FRONT_PANELS`."""
 
 
 class PicturesDamaged(Exception):
@@ -189,6 +216,32 @@ def quality_curves(
         if lines:
             panels.append(Panel(arm=row.arm, title=row.title, lines=lines))
     return tuple(panels)
+
+
+def front_panels(table: ConditionTable) -> FrontPanels:
+    """The fronts of a condition whose search has several objectives. Raises ValueError where it has none."""
+    if not table.fronts:
+        raise ValueError(f"{table.condition}: the search has one objective, so there is no front")
+    names = table.fronts[0].objectives
+
+    def place(values: Sequence[float]) -> tuple[float, float]:
+        return values[1], values[0]
+
+    def panel(front: Front) -> FrontPanel:
+        return FrontPanel(
+            title=front.title,
+            front=tuple(sorted(place(p.values) for p in front.points)),
+            others=tuple(place(v) for v in front.others),
+            chosen=next((place(p.values) for p in front.points if p.chosen), None),
+        )
+
+    return FrontPanels(
+        xlabel=OBJECTIVE_TITLES.get(names[1], names[1]),
+        ylabel=OBJECTIVE_TITLES.get(names[0], names[0]),
+        objectives=len(names),
+        panels=tuple(panel(front) for front in table.fronts[:MAX_FRONT_PANELS]),
+        left_out=max(0, len(table.fronts) - MAX_FRONT_PANELS),
+    )
 
 
 def _metric_lines(

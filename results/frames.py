@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from results.render.csv import COLUMNS, plain_values
 
 if TYPE_CHECKING:
+    from results.sheet import Sheet
     from results.tables import ConditionTable
 
 
@@ -17,6 +18,11 @@ def frame(tables: Sequence[ConditionTable]) -> Any:
     """A DataFrame with a row per condition and arm, and the columns of `table.csv` in full precision."""
     rows = [plain_values(table, row) for table in tables for row in table.rows]
     return import_pandas().DataFrame(rows, columns=list(COLUMNS))
+
+
+def sheet_frame(sheet: Sheet) -> Any:
+    """A DataFrame with a row per line of the sheet."""
+    return import_pandas().DataFrame([dict(line.values) for line in sheet.lines])
 
 
 def import_pandas() -> ModuleType:

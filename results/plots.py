@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from results.figures import EffectGroup, Effects, Line, Panel, PictureGrid, effect_groups, mosaic
+from results.figures import EffectGroup, Effects, FrontPanels, Line, Panel, PictureGrid, effect_groups, mosaic
 
 WIDTH = 9.0
 """Inches: text stays readable at the width of a page of paper, and of a laptop."""
@@ -143,6 +143,41 @@ def draw_panels(panels: Sequence[Panel], *, ylabel: str, fraction: bool, backdro
         figure.supxlabel("training step", fontsize=8.5)
         figure.supylabel(ylabel, fontsize=8.5)
         _panel_legend(figure, panels, backdrop_label)
+        return _svg(figure)
+
+
+def draw_fronts(data: FrontPanels) -> bytes:
+    """Tuning trials of each arm by two objectives, the front as a staircase, three panels a row on common axes."""
+    columns = min(3, len(data.panels))
+    rows = math.ceil(len(data.panels) / columns)
+    with _drawing():
+        figure = Figure(figsize=(WIDTH if columns > 1 else WIDTH / 2, 0.75 + rows * 2.0), layout="constrained")
+        grid = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
+        for axes, panel in zip(grid, data.panels, strict=False):
+            if panel.others:
+                axes.plot(*zip(*panel.others, strict=True), "o", color="#8b96a1", markersize=3.4, alpha=0.6, zorder=2)
+            axes.plot(
+                *zip(*panel.front, strict=True),
+                drawstyle="steps-post",
+                marker="o",
+                color=_BLUE,
+                markerfacecolor="white",
+                markersize=5,
+                linewidth=1.4,
+                zorder=3,
+            )
+            if panel.chosen:
+                axes.plot(*panel.chosen, "o", color=_BLUE, markersize=6, zorder=4)
+            axes.set_title(_wrap(panel.title, 38), color=_INK, loc="left")
+            axes.grid(color=_FAINT, linewidth=0.6)
+            axes.set_axisbelow(True)
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+        for place, axes in enumerate(grid):
+            axes.set_visible(place < len(data.panels))
+            if place + columns >= len(data.panels):
+                axes.tick_params(labelbottom=True)
+        figure.supxlabel(data.xlabel, fontsize=8.5)
+        figure.supylabel(data.ylabel, fontsize=8.5)
         return _svg(figure)
 
 

@@ -14,10 +14,11 @@ from results.display import number, signed
 from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS, Effects, Panel, PictureGrid
 from results.ledger import Ledger
 from results.manifest import StudyManifest
-from results.render.csv import render_csv
+from results.render.csv import render_csv, render_sheet_csv
 from results.render.html import PageFigure, render_html
 from results.render.latex import render_latex
 from results.render.markdown import render_markdown
+from results.sheets import sheets
 from results.tables import ConditionTable, MainTable, table_of_cells
 from results.verdict import verdict
 from trainables.files import write_atomically
@@ -62,7 +63,7 @@ def write_report(study_dir: Path) -> Report:
     table = table_of_cells(manifest, cells)
     notes: list[str] = []
     drawn = _draw_all(table, cells, study_dir, notes)
-    counted = [r for cell in cells.values() for r in (*cell.tuning, *cell.evaluation)]
+    counted = [r for cell in cells.values() for r in (*cell.tuning, *cell.confirmation, *cell.evaluation)]
     folder = study_dir / REPORT_FOLDER
     contents: dict[str, str | bytes] = {
         "report.html": render_html(table, manifest, counted, drawn, notes),
@@ -70,6 +71,7 @@ def write_report(study_dir: Path) -> Report:
         "table.tex": render_latex(table),
         "table.csv": render_csv(table),
         "table.json": render_json(table),
+        **{f"{sheet.name}.csv": render_sheet_csv(sheet) for sheet in sheets(table)},
         **{f"figures/{figure.name}.svg": figure.svg for figure in drawn},
     }
     for name, content in contents.items():
@@ -130,6 +132,7 @@ def _draw_condition(table: ConditionTable, cells: Mapping[tuple[str, str], CellR
             detector := figures.quality_curves(table, cells, DETECTOR_METRICS),
             lambda: _quality(detector, "detector", "Quality of the detector", _DETECTOR_CAPTION, "score"),
         ),
+        (table.fronts, lambda: _fronts(table)),
     ]
     return [draw() for data, draw in candidates if data]
 
@@ -194,6 +197,26 @@ def _quality(panels: tuple[Panel, ...], name: str, title: str, caption: str, yla
         title=title,
         caption=caption,
         alt=f"{title} over training steps. At the last step: {last}.",
+    )
+
+
+def _fronts(table: ConditionTable) -> PageFigure:
+    from results import plots
+
+    data = figures.front_panels(table)
+    listed = "; ".join(
+        f"{p.title}: " + ", ".join(f"({number(x)}, {number(y)})" for x, y in p.front) for p in data.panels
+    )
+    more = f" Of {data.objectives} objectives the first two are drawn." if data.objectives > 2 else ""
+    if data.left_out:
+        more += f" The first {len(data.panels)} arms; the table has the other {data.left_out} too."
+    return PageFigure(
+        name="front",
+        svg=plots.draw_fronts(data),
+        title="Pareto front of the tuning trials",
+        caption=f"Completed tuning trials by two objectives; lower is better in both. The line joins the "
+        f"trials that no other beats in one without losing in another; filled: the one that was evaluated.{more}",
+        alt=f"Trials on the front, as ({data.xlabel}, {data.ylabel}). {listed}.",
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from results.cells import CellRecords, select_records
 from results.constraints import parse_constraint, violations
-from results.manifest import ArmInfo, ConditionInfo, Role, StudyManifest
+from results.effects import FactorialEffects, factorial_effects
+from results.manifest import ArmInfo, ConditionInfo, LeftOut, Role, StudyManifest
 from results.origins import origin_of
 from results.records import TrialRecord
 from results.selection import taken_over
@@ -24,6 +25,18 @@ from results.statistics import (
     seeds_needed,
     smallest_sign_flip_p,
 )
+from results.tuning_tables import (
+    Front,
+    Optimism,
+    Spent,
+    TuningCounts,
+    Twin,
+    front,
+    optimism,
+    spent,
+    tuning_counts,
+    twins,
+)
 
 Mark = Literal[
     "incomplete", "unequal budget", "underpowered", "mixed code", "asynchronous search", "constraint not met"
@@ -37,26 +50,6 @@ MARKS: Mapping[Mark, str] = {
     "asynchronous search": "suggestions and early stops depended on timing; another run may choose another configuration",
     "constraint not met": "no tuning trial met the study's constraints; the one that came closest was evaluated",
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TuningCounts:
-    """How a cell's planned tuning trials ended."""
-
-    planned: int
-    """Full trials that the cell is granted; with a budget in steps, stopped trials make room for more."""
-    completed: int
-    pruned: int
-    failed: int
-    steps: int
-    """Training steps of the trials that gave a result."""
-    missing: float
-    """What the granted budget has left, in full trials, failed trials counted as left."""
-
-    @property
-    def ended(self) -> int:
-        """Trials that ended, however they did."""
-        return self.completed + self.pruned + self.failed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,10 +84,13 @@ class Row:
     inherited: bool
     """Whether the arm takes the full method's best configuration over and is not tuned itself."""
     tuning: TuningCounts
+    spent: Spent
+    optimism: Optimism | None
+    """None where nothing was chosen among several trials."""
     best: BestConfig | None
     evaluation_failed: int
     steps: int
-    """Training steps of the tuning trials and the evaluation trials counted here."""
+    """Training steps of all trials counted here: tuning, confirmation, evaluation."""
     seconds: float
     """Their training time. Depends on the machine, so it is no part of `answers`."""
     marks: tuple[Mark, ...]
@@ -125,6 +121,12 @@ class ConditionTable:
     reference: str
     seeds_planned: int
     rows: tuple[Row, ...]
+    factorial: FactorialEffects | None = None
+    """Where the study has a factorial design."""
+    twins: tuple[Twin, ...] = ()
+    """Arms that are run both tuned and inherited."""
+    fronts: tuple[Front, ...] = ()
+    """Where the search has several objectives, an entry for each arm with a completed tuning trial."""
 
     def row(self, arm: str) -> Row | None:
         """The row of that arm, None where the condition has none."""
@@ -180,6 +182,8 @@ class ConditionTable:
             "seeds_planned": self.seeds_planned,
             "comparisons": self.comparisons,
             "rows": [r.answers() for r in self.rows],
+            "factorial": asdict(self.factorial) if self.factorial else None,
+            "twins": [asdict(twin) for twin in self.twins],
         }
 
 
@@ -190,6 +194,8 @@ class MainTable:
     study: str
     question: str
     conditions: tuple[ConditionTable, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    """Arms that the study's designs name and that are not run by themselves."""
 
     def to_pandas(self) -> Any:
         """A DataFrame, a row per condition and arm with the columns of `table.csv`; ImportError that says what to install."""
@@ -209,6 +215,7 @@ class MainTable:
             "question": self.question,
             "alpha": ALPHA,
             "conditions": [c.answers() for c in self.conditions],
+            "left_out": [asdict(arm) for arm in self.left_out],
         }
 
     def times(self) -> dict[str, dict[str, float]]:
@@ -230,16 +237,18 @@ def table_of_cells(manifest: StudyManifest, cells: Mapping[tuple[str, str], Cell
             _condition_table(
                 manifest,
                 condition,
-                [(a, cells[a.name, condition.name]) for a in manifest.arms if (a.name, condition.name) in cells],
+                cells,
             )
             for condition in manifest.conditions
         ),
+        left_out=manifest.left_out,
     )
 
 
 def _condition_table(
-    manifest: StudyManifest, condition: ConditionInfo, arms: Sequence[tuple[ArmInfo, CellRecords]]
+    manifest: StudyManifest, condition: ConditionInfo, cells: Mapping[tuple[str, str], CellRecords]
 ) -> ConditionTable:
+    arms = [(a, cells[a.name, condition.name]) for a in manifest.arms if (a.name, condition.name) in cells]
     errors = {arm.name: {r.seed: float(r.metrics["test_error"]) for r in cell.measured} for arm, cell in arms}
     base = errors.get(manifest.reference, {})
     shared = {
@@ -253,7 +262,7 @@ def _condition_table(
     compared = [name for name, difference in differences.items() if difference]
     comparisons = sum(arm.name != manifest.reference for arm, _ in arms)
     p_holm = dict(zip(compared, holm([d.p for d in differences.values() if d], comparisons), strict=True))
-    tuning = {arm.name: _tuning_counts(cell) for arm, cell in arms}
+    tuning = {arm.name: tuning_counts(cell) for arm, cell in arms}
     least_missing = min((t.missing for t in tuning.values()), default=0.0)
 
     def row(arm: ArmInfo, cell: CellRecords) -> Row:
@@ -261,12 +270,12 @@ def _condition_table(
         counts = tuning[name]
         planned = len(manifest.evaluation_seeds)
         pairs = difference.n if difference else planned
-        spent = [*cell.tuning, *cell.confirmation, *cell.evaluation]
+        trials = [*cell.tuning, *cell.confirmation, *cell.evaluation]
         marks: dict[Mark, bool] = {
             "incomplete": len(errors[name]) < planned or (counts.planned > 0 and cell.best is None),
             "unequal budget": counts.missing >= least_missing + 1,
             "underpowered": name != manifest.reference and smallest_sign_flip_p(pairs) * comparisons > ALPHA,
-            "mixed code": any(origin_of(r) != cell.cell.origin for r in spent),
+            "mixed code": any(origin_of(r) != cell.cell.origin for r in trials),
             "asynchronous search": counts.planned > 0 and not cell.cell.generation,
             "constraint not met": cell.best is not None and not _constraints_met(cell),
         }
@@ -285,10 +294,12 @@ def _condition_table(
             p_holm=p_holm.get(name),
             inherited=bool(cell.cell.inherits),
             tuning=counts,
+            spent=spent(cell),
+            optimism=optimism(cell),
             best=_best_config(cell),
             evaluation_failed=sum(r.status == "failed" for r in cell.evaluation),
-            steps=sum(r.steps for r in spent),
-            seconds=math.fsum(r.seconds for r in spent),
+            steps=sum(r.steps for r in trials),
+            seconds=math.fsum(r.seconds for r in trials),
             marks=tuple(mark for mark, holds in marks.items() if holds),
         )
 
@@ -298,21 +309,9 @@ def _condition_table(
         reference=manifest.reference,
         seeds_planned=len(manifest.evaluation_seeds),
         rows=tuple(row(arm, cell) for arm, cell in arms),
-    )
-
-
-def _tuning_counts(cell: CellRecords) -> TuningCounts:
-    ended = [r.status for r in cell.tuning]
-    useful = [r for r in cell.tuning if r.status != "failed"]
-    steps, planned, full = sum(r.steps for r in useful), cell.cell.tuning_trials, cell.cell.trial_steps
-    done = steps / full if cell.cell.unit == "steps" and full else len(useful)
-    return TuningCounts(
-        planned=planned,
-        completed=ended.count("completed"),
-        pruned=ended.count("pruned"),
-        failed=ended.count("failed"),
-        steps=steps,
-        missing=max(planned - done, 0.0),
+        factorial=factorial_effects(manifest.factorial, condition.name, cells) if manifest.factorial else None,
+        twins=twins(manifest, condition.name, cells, differences),
+        fronts=tuple(found for arm, cell in arms if (found := front(cell, arm.title))),
     )
 
 

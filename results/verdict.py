@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from results.display import exact_p, number, p_value, signed
-from results.statistics import ALPHA, smallest_sign_flip_p
+from results.effects import FactorialEffect
+from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
 from results.tables import ConditionTable, MainTable, Row
+
+LISTED = 10
+"""Arms that a sentence names before it points to the table."""
 
 
 def verdict(table: MainTable) -> list[str]:
@@ -15,8 +19,93 @@ def verdict(table: MainTable) -> list[str]:
     A large p is never called "no effect": it says that this many seeds do not tell the difference from noise.
     """
     if len(table.conditions) == 1:
-        return _condition(table.conditions[0])
-    return [f"{c.title}: {sentence}" for c in table.conditions for sentence in _condition(c)]
+        return condition_verdict(table.conditions[0])
+    each = [f"{c.title}: {sentence}" for c in table.conditions for sentence in condition_verdict(c)]
+    return [*summary(table), *each]
+
+
+def summary(table: MainTable) -> list[str]:
+    """What holds in how many of several conditions; nothing for a single one.
+
+    Each condition's table is corrected by itself, which the sentences say.
+    """
+    total = len(table.conditions)
+    measured = [c for c in table.conditions if any(r.difference for r in c.compared)]
+    if total < 2 or not measured:
+        return []
+    sentences = []
+    for way, sign in (("more", 1), ("less", -1)):
+        found: dict[str, int] = {}
+        for condition in measured:
+            for row in condition.compared:
+                if row.significant and sign * _mean(row) > 0:
+                    found[row.title] = found.get(row.title, 0) + 1
+        if found:
+            listed = _join_some([f"{title} ({n})" for title, n in sorted(found.items(), key=lambda item: -item[1])])
+            sentences.append(
+                f"Arms that err significantly {way} than {measured[0].reference_title}, with the number of conditions of "
+                f"{total} in which they do: {listed}. Holm correction is within each condition, not over all of them."
+            )
+    if not sentences:
+        sentences.append(f"No difference is significant after Holm correction in any of {total} conditions.")
+    return sentences
+
+
+def condition_verdict(table: ConditionTable) -> list[str]:
+    """The sentences of one condition."""
+    return [*_condition(table), *_factorial(table), *_both_ways(table)]
+
+
+def _factorial(table: ConditionTable) -> list[str]:
+    """What the factorial design shows: effects that hold after correction, and whether any can."""
+    design = table.factorial
+    if design is None or not design.seeds:
+        return []
+    tested = [e for e in design.effects if e.difference]
+    held = sorted((e for e in tested if e.significant), key=lambda e: -abs(e.difference.mean if e.difference else 0.0))
+    over = f"the {design.comparisons} effects of the factorial design"
+    if held:
+        listed = _join(_effect(e) for e in held)
+        text = f"Of {over}, significant after Holm correction, in percentage points: {listed}."
+    else:
+        text = f"Of {over}, none is distinguishable from noise after Holm correction with {_seeds(design.seeds)}."
+    sentences = [text]
+    if smallest_sign_flip_p(design.seeds) * design.comparisons > ALPHA:
+        needed = seeds_needed(ALPHA, design.comparisons)
+        sentences.append(
+            f"With {_seeds(design.seeds)} none of them can be, whatever its size; {needed} would be needed."
+        )
+    return sentences
+
+
+def _effect(effect: FactorialEffect) -> str:
+    size = signed(effect.difference.mean) if effect.difference else ""
+    rests = f", if there is no {' or '.join(effect.aliased)}" if effect.aliased else ""
+    return f"{effect.title} ({size}{rests})"
+
+
+def _both_ways(table: ConditionTable) -> list[str]:
+    """Whether tuning an ablated arm itself changes what its part seems worth."""
+    measured = [t for t in table.twins if t.gain]
+    if not measured:
+        return []
+    sentences = []
+    for twin in measured:
+        if twin.gain and twin.significant:
+            way = "less" if twin.gain.mean < 0 else "more"
+            sentences.append(
+                f"{twin.title} errs {way} when it is tuned itself than with the full method's configuration, by "
+                f"{number(abs(twin.gain.mean))} percentage points; significant after Holm correction "
+                f"(p = {p_value(twin.p_holm)})."
+            )
+    rest = [t for t in measured if not t.significant]
+    if rest:
+        seeds = {t.gain.n for t in rest if t.gain}
+        listed = _join_some([f"{t.title} ({signed(t.gain.mean)})" for t in rest if t.gain])
+        sentences.append(
+            f"Tuned minus inherited, in percentage points, not distinguishable from noise with {_range(seeds)}: {listed}."
+        )
+    return sentences
 
 
 def _condition(table: ConditionTable) -> list[str]:
@@ -48,7 +137,8 @@ def _comparisons(table: ConditionTable) -> list[str]:
     if not measured:
         return ["No other arm has a completed evaluation on the same seeds yet, so nothing can be compared."]
     sentences = []
-    for row in sorted((r for r in measured if r.significant), key=lambda r: -abs(_mean(r))):
+    held = sorted((r for r in measured if r.significant), key=lambda r: -abs(_mean(r)))
+    for row in held[:LISTED]:
         assert row.difference is not None
         way = "more" if row.difference.mean > 0 else "less"
         size = number(abs(row.difference.mean))
@@ -56,13 +146,15 @@ def _comparisons(table: ConditionTable) -> list[str]:
             f"{row.title} errs {way} than {base}, by {size} percentage points{_interval(row)}; "
             f"significant after Holm correction (p = {p_value(row.p_holm)})."
         )
+    if len(held) > LISTED:
+        sentences.append(f"{len(held) - LISTED} more arms differ significantly from {base}; the table has them.")
     cannot = _cannot(table)
     if cannot:
         sentences.append(cannot)
     rest = [r for r in measured if not r.significant]
     if rest:
         ordered = sorted(rest, key=lambda r: -_mean(r))
-        listed = _join(f"{r.title} ({signed(_mean(r))})" for r in ordered)
+        listed = _join_some([f"{r.title} ({signed(_mean(r))})" for r in ordered])
         seeds = {r.difference.n for r in rest if r.difference}
         sentences.append(
             f"After correction not distinguishable from noise with {_range(seeds)}, difference to {base} in "
@@ -103,8 +195,9 @@ def _same_direction(rows: Sequence[Row], base: str) -> list[str]:
         if found:
             p = p_value(max(r.difference.p for r in found if r.difference))
             verb = "errs" if len(found) == 1 else "err"
+            found.sort(key=lambda r: -sign * _mean(r))
             sentences.append(
-                f"In every seed {_join(r.title for r in found)} {verb} {way} than {base} "
+                f"In every seed {_join_some([r.title for r in found])} {verb} {way} than {base} "
                 f"(p = {p} before correction): worth more seeds, not yet a finding."
             )
     return sentences
@@ -118,9 +211,9 @@ def _missing(table: ConditionTable) -> str | None:
     missing = planned - sum(r.seeds_completed for r in table.rows)
     failed = sum(r.evaluation_failed for r in table.rows)
     because = f" ({failed} failed)" if failed else ""
-    where = "every arm" if len(lacking) == len(table.rows) else _join(r.title for r in lacking)
+    where = "every arm" if len(lacking) == len(table.rows) else _join_some([r.title for r in lacking])
     untuned = [r for r in table.rows if r.tuning.planned and r.best is None]
-    tuning = f" No tuning trial has completed yet in {_join(r.title for r in untuned)}." if untuned else ""
+    tuning = f" No tuning trial has completed yet in {_join_some([r.title for r in untuned])}." if untuned else ""
     if len(untuned) == len(table.rows) and untuned:
         tuning = " No tuning trial has completed yet in any arm."
     return (
@@ -144,6 +237,13 @@ def _seeds(n: int) -> str:
 def _range(seeds: set[int]) -> str:
     low, high = min(seeds), max(seeds)
     return _seeds(low) if low == high else f"{low} to {high} seeds"
+
+
+def _join_some(items: Sequence[str]) -> str:
+    """The first few of a long list, which the table has in full."""
+    if len(items) <= LISTED:
+        return _join(items)
+    return f"{', '.join(items[:LISTED])} and {len(items) - LISTED} more (see the table)"
 
 
 def _join(items: Iterable[str]) -> str:

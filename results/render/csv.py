@@ -6,6 +6,7 @@ import csv
 import io
 from typing import Any
 
+from results.sheet import Sheet
 from results.statistics import Interval
 from results.tables import ConditionTable, MainTable, Row
 
@@ -43,6 +44,16 @@ def render_csv(table: MainTable) -> str:
     writer.writerow(COLUMNS)
     for condition in table.conditions:
         writer.writerows(_fields(condition, row) for row in condition.rows)
+    return buffer.getvalue()
+
+
+def render_sheet_csv(sheet: Sheet) -> str:
+    """A sheet in full precision, a row per line."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    lines = sheet.lines
+    writer.writerow(list(lines[0].values) if lines else [])
+    writer.writerows([_text(v) if isinstance(v, str) else v for v in line.values.values()] for line in lines)
     return buffer.getvalue()
 
 

@@ -17,8 +17,9 @@ from markupsafe import Markup, escape
 from results.display import NOTHING, count, display_rows, duration, footnotes, mark_notes, number, setting
 from results.manifest import StudyManifest
 from results.records import TrialRecord
+from results.sheets import left_out, sheets
 from results.tables import ConditionTable, MainTable
-from results.verdict import verdict
+from results.verdict import condition_verdict, summary
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 MAX_FAILURES_SHOWN = 100
@@ -89,7 +90,8 @@ def render_html(
     return environment.get_template("report.html.j2").render(
         table=table,
         manifest=manifest,
-        sentences=verdict(table),
+        summary=summary(table),
+        answers=[(c.title, condition_verdict(c)) for c in table.conditions],
         conditions=[
             {
                 "table": c,
@@ -102,6 +104,8 @@ def render_html(
         figures=figures,
         notes=notes,
         configurations=[_configurations(c) for c in table.conditions],
+        sheets=sheets(table),
+        left_out=left_out(table),
         failures=failures[:MAX_FAILURES_SHOWN],
         failures_left_out=max(0, len(failures) - MAX_FAILURES_SHOWN),
         facts=_facts(table, manifest, records),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from results.display import DisplayRow, display_rows, mark_notes
+from results.sheet import Line, Sheet
+from results.sheets import sheets
 from results.tables import ConditionTable, MainTable
 
 _GREEK = {
@@ -61,7 +63,8 @@ _ESCAPES = {
 def render_latex(table: MainTable) -> str:
     r"""One `table` environment per condition; needs `\usepackage[T1]{fontenc}` and `\usepackage{booktabs}`."""
     head = "% Written by `ablate report`. Needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs}.\n"
-    return head + "\n".join(_table(table, condition) for condition in table.conditions)
+    tables = [_table(table, condition) for condition in table.conditions]
+    return head + "\n".join([*tables, *(_sheet(table, sheet) for sheet in sheets(table))])
 
 
 def escape(text: str) -> str:
@@ -95,6 +98,38 @@ def _table(study: MainTable, table: ConditionTable) -> str:
   \end{{tabular}}
 \end{{table}}
 """
+
+
+def _sheet(study: MainTable, sheet: Sheet) -> str:
+    """A sheet as one float; a condition's name stands above its rows."""
+    columns = "".join("l" if i in sheet.text else "r" for i in range(len(sheet.head)))
+    lines = []
+    for place, group in enumerate(sheet.groups):
+        if group.title:
+            lines += [r"  \midrule"] if place else []
+            lines.append(rf"  \multicolumn{{{len(sheet.head)}}}{{@{{}}l}}{{\emph{{{escape(group.title)}}}}} \\")
+        lines += [f"  {_line(line)} \\\\" for line in group.lines]
+    label = "".join(c if c.isalnum() and c.isascii() else "-" for c in f"{study.study}-{sheet.name}")
+    caption = " ".join(escape(text) for text in (f"{sheet.title}.", sheet.intro, *sheet.notes))
+    body = "\n".join(lines)
+    return rf"""\begin{{table}}
+  \centering\small
+  \caption{{{caption}}}
+  \label{{tab:{label}}}
+  \begin{{tabular}}{{@{{}}{columns}@{{}}}}
+  \toprule
+  {" & ".join(map(escape, sheet.head))} \\
+  \midrule
+{body}
+  \bottomrule
+  \end{{tabular}}
+\end{{table}}
+"""
+
+
+def _line(line: Line) -> str:
+    first, *rest = (escape(cell) for cell in line.cells)
+    return " & ".join([rf"\textbf{{{first}}}" if line.bold else first, *rest])
 
 
 def _cells(row: DisplayRow) -> str:

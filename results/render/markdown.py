@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from results.display import DisplayRow, display_rows, footnotes, mark_notes
+from results.sheet import Line, Sheet
+from results.sheets import left_out, sheets
 from results.tables import ConditionTable, MainTable
 from results.verdict import verdict
 
@@ -16,6 +18,9 @@ def render_markdown(table: MainTable) -> str:
     parts = [f"# {escape(table.question)}", "\n".join(f"- {escape(s)}" for s in verdict(table))]
     for condition in table.conditions:
         parts += [f"## {escape(condition.title)}", _table(condition), _notes(condition)]
+    parts += [_sheet(sheet) for sheet in sheets(table)]
+    if table.left_out:
+        parts += ["## Arms that were left out", "\n".join(f"- {escape(s)}" for s in left_out(table))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -58,6 +63,21 @@ def _cells(row: DisplayRow) -> list[str]:
         row.steps,
         row.time,
     ]
+
+
+def _sheet(sheet: Sheet) -> str:
+    parts = [f"## {escape(sheet.title)}", escape(sheet.intro)]
+    for group in sheet.groups:
+        aligned = [":--" if i in sheet.text else "--:" for i in range(len(sheet.head))]
+        rows = [[escape(title) for title in sheet.head], aligned, *(_line(line) for line in group.lines)]
+        parts += [f"### {escape(group.title)}"] if group.title else []
+        parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in rows))
+    return "\n\n".join([*parts, *map(escape, sheet.notes)])
+
+
+def _line(line: Line) -> list[str]:
+    first, *rest = (escape(cell) for cell in line.cells)
+    return [f"**{first}**" if line.bold or line.reference else first, *rest]
 
 
 def _notes(table: ConditionTable) -> str:

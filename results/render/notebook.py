@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from results.display import DisplayRow, display_row, display_rows, mark_notes
 
 if TYPE_CHECKING:
+    from results.sheet import Sheet
     from results.tables import ConditionTable, Row
 
 HEAD = ("Arm", "Seeds", "Test error, %", "Difference, points", "p", "Holm p", "d", "Tuning")
@@ -34,6 +35,13 @@ def row_html(row: Row) -> str:
     shown = display_row(row)
     notes = "".join(f"<p><small>{s} {escape(m)}.</small></p>" for s, m in mark_notes([shown]))
     return grid("", HEAD, _body([shown])) + notes
+
+
+def sheet_html(sheet: Sheet) -> str:
+    """A sheet, one `<table>` per condition."""
+    parts = [f"<p><b>{escape(sheet.title)}</b><br/>{escape(sheet.intro)}</p>"]
+    parts += [grid(group.title, sheet.head, [line.cells for line in group.lines]) for group in sheet.groups]
+    return "".join([*parts, *(f"<p><small>{escape(note)}</small></p>" for note in sheet.notes)])
 
 
 def grid(caption: str, head: Sequence[str], body: Sequence[Sequence[str]]) -> str:

@@ -7,12 +7,49 @@ from rich.table import Table
 from rich.text import Text
 
 from results.display import display_rows, mark_notes
+from results.sheet import Sheet
+from results.sheets import sheets
 from results.tables import ConditionTable, MainTable
+
+TERMINAL_SHEETS = ("factorial", "both-ways", "optimism")
 
 
 def render_terminal(table: MainTable) -> list[Table]:
-    """One table per condition; fits 120 columns, and folds the arms' names where there is less room."""
-    return [_table(condition) for condition in table.conditions]
+    """One table per condition, then the sheets; fits 120 columns, and folds the arms' names where there is less room.
+
+    The overview of many conditions and the fronts are wide, and stand in the report alone.
+    """
+    views = [_table(condition) for condition in table.conditions]
+    return views + [_sheet(sheet) for sheet in sheets(table) if sheet.name in TERMINAL_SHEETS]
+
+
+def _sheet(sheet: Sheet) -> Table:
+    notes = "\n".join([sheet.intro, *sheet.notes])
+    view = Table(
+        box=SIMPLE_HEAD,
+        title=Text(sheet.title),
+        title_justify="left",
+        caption=Text(notes),
+        caption_justify="left",
+        pad_edge=False,
+        padding=(0, 1),
+    )
+    for place, title in enumerate(sheet.head):
+        text = place in sheet.text
+        view.add_column(title, justify="left" if text else "right", overflow="fold")
+    for group in sheet.groups:
+        if group.title:
+            view.add_row(Text(group.title, style="italic"))
+        for line in group.lines:
+            style = "bold" if line.bold or line.reference else ""
+            view.add_row(
+                *(
+                    Text(cell.replace(", ", ",\u00a0") if i not in sheet.text else cell, style=style)
+                    for i, cell in enumerate(line.cells)
+                )
+            )
+        view.add_section()
+    return view
 
 
 def _table(table: ConditionTable) -> Table:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from results.ledger import Ledger
-from results.manifest import ArmInfo, CellInfo, ConditionInfo, Factor, Factorial, StudyManifest
+from results.manifest import ArmInfo, CellInfo, ConditionInfo, Factor, Factorial, LeftOut, StudyManifest
 from results.records import TrialRecord
 from results.selection import next_history
 
@@ -315,3 +317,97 @@ def factorial_study(
     )
     records = [r for (run, seed), error in errors.items() for r in evaluations(names[run], {seed: error}, {})]
     return study, records
+
+
+def rich_study(
+    components: Sequence[str] = ("queue", "detector", "synthetic"),
+    conditions: Sequence[str] = ("half",),
+    seeds: int = 6,
+) -> tuple[StudyManifest, list[TrialRecord]]:
+    """A full crossing of components, each ablated arm both tuned and inherited, two objectives, and a confirmation."""
+    levels = list(product(range(2), repeat=len(components)))
+    arms: list[ArmInfo] = []
+    for run in levels:
+        removed = tuple(c for c, off in zip(components, run, strict=True) if off)
+        name = f"rsmatch-without-{'+'.join(removed)}" if removed else "rsmatch"
+        arm = ArmInfo(
+            name=name,
+            title=f"RSMatch without {' and '.join(removed)}" if removed else "RSMatch",
+            algorithm="rsmatch",
+            role="ablated" if removed else "full",
+            removed=removed,
+            off=removed,
+            meaning="; ".join(f"no {part}" for part in removed),
+            twin=f"{name}-inherited" if removed else None,
+        )
+        arms.append(arm)
+        if removed:
+            inherited = {"name": f"{name}-inherited", "title": f"{arm.title}, inherited", "twin": name}
+            arms.append(replace(arm, tuning="inherited", **inherited))
+    cells = tuple(
+        CellInfo(
+            cell=cell_id(arm.name, c).removesuffix("-inherited"),
+            arm=arm.name,
+            condition=c,
+            **(
+                {"inherits": "rsmatch", "takes": ("threshold",)}
+                if arm.tuning == "inherited"
+                else {
+                    "search": search_id(cell_id(arm.name, c)),
+                    "confirm": f"confirm-{cell_id(arm.name, c)}",
+                    "tuning_trials": 4,
+                    "most_trials": 16,
+                    "generation": GENERATION,
+                    "unit": "steps",
+                    "objectives": ("val_error", "seconds"),
+                    "confirm_top": 2,
+                    "confirm_seeds": (7, 8),
+                }
+            ),
+            trial_steps=1000,
+        )
+        for arm in arms
+        for c in conditions
+    )
+    study = replace(
+        manifest((), seeds=range(1, seeds + 1), conditions=conditions),
+        arms=tuple(arms),
+        cells=cells,
+        left_out=(
+            LeftOut(name="rsmatch-without-class-wise", reason="class-wise needs queue"),
+            LeftOut(name="rsmatch-with-M=64", reason="the same as rsmatch", same_as="rsmatch"),
+        ),
+        factorial=Factorial(
+            factors=tuple(Factor(name=c, title=c, levels=("on", "off")) for c in components),
+            runs=tuple(
+                (run, arm.name) for run, arm in zip(levels, [a for a in arms if a.tuning == "retuned"], strict=True)
+            ),
+        ),
+    )
+    return study, [r for cell in cells for r in _rich_cell(study, cell)]
+
+
+def _rich_cell(study: StudyManifest, cell: CellInfo) -> list[TrialRecord]:
+    """Trials of one cell: four of tuning, two candidates confirmed on two seeds, and an evaluation per seed."""
+    arm = study.arm(cell.arm)
+    common = {"cell": cell.cell, "arm": cell.arm, "condition": cell.condition}
+    mean = 9.0 + 1.5 * len(arm.removed) + (1.0 if "queue" in arm.removed else 0.0)
+    inherits = arm.tuning == "inherited"
+    shift = 0.0 if inherits else 0.01 * len(arm.removed)
+    suggested = [{"threshold": round(0.95 - n / 10 - shift, 2)} for n in range(4)]
+    records = []
+    if not inherits:
+        errors = [mean + gap for gap in (0.5, 0.0, 1.5, 3.0)]
+        for n, error in enumerate(errors):
+            records.append(tuning(n, error, suggested=suggested[n], seconds=40.0 - 9 * n, **common))
+        for n in (0, 1):
+            for seed in cell.confirm_seeds:
+                again = {"search": cell.confirm, "seed": seed, "suggested": suggested[n]}
+                records.append(tuning(n, errors[n] + 0.8, **again, **common))
+    chosen = suggested[1]
+    offset = 0.7 if inherits else 0.0
+    for seed in study.evaluation_seeds:
+        scatter = np.random.default_rng([len(cell.arm), len(cell.condition), seed]).normal(0, 0.3)
+        error = round(mean + offset + scatter + np.random.default_rng(seed).normal(0, 0.8), 2)
+        records.append(record(seed=seed, suggested=chosen, metrics={"val_error": error, "test_error": error}, **common))
+    return records

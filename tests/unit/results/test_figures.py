@@ -6,10 +6,10 @@ import pytest
 from results import figures
 from results.cells import select_records
 from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS
-from results.plots import draw_effects, draw_panels, draw_pictures
+from results.plots import draw_effects, draw_fronts, draw_panels, draw_pictures
 from results.statistics import mean_interval
-from results.tables import table_of_cells
-from tests.unit.results.factories import manifest, pictures, record, study_records
+from results.tables import main_table, table_of_cells
+from tests.unit.results.factories import manifest, pictures, record, rich_study, study_records
 
 
 @pytest.fixture(scope="module")
@@ -171,3 +171,26 @@ def test_any_title_can_be_drawn(title):
             )
         )
     )
+
+
+def test_front_panels_show_the_second_objective_to_the_right():
+    table = main_table(*rich_study()).conditions[0]
+    data = figures.front_panels(table)
+    assert (data.xlabel, data.ylabel, data.objectives) == ("training time, s", "validation error, %", 2)
+    assert data.panels[0].chosen == (31.0, 9.0)
+    assert data.panels[0].front == ((13.0, 12.0), (22.0, 10.5), (31.0, 9.0))
+    assert data.panels[0].others == ((40.0, 9.5),)
+    drawn = draw_fronts(data)
+    assert is_svg(drawn)
+    assert drawn == draw_fronts(data)
+
+
+def test_fronts_of_many_arms_are_cut_and_counted():
+    table = main_table(*rich_study(("a", "b", "c", "d"))).conditions[0]
+    data = figures.front_panels(table)
+    assert (len(data.panels), data.left_out) == (figures.MAX_FRONT_PANELS, 16 - figures.MAX_FRONT_PANELS)
+
+
+def test_there_is_no_front_of_one_objective(study):
+    with pytest.raises(ValueError, match="one objective"):
+        figures.front_panels(study[0])

@@ -15,7 +15,16 @@ from results.ledger import LedgerDamaged
 from results.render.html import MAX_FAILURES_SHOWN, flatten
 from results.render.terminal import render_terminal
 from results.report import load_table, write_report
-from tests.unit.results.factories import ARMS, manifest, pictures, record, study_records, tuning, write_study
+from tests.unit.results.factories import (
+    ARMS,
+    manifest,
+    pictures,
+    record,
+    rich_study,
+    study_records,
+    tuning,
+    write_study,
+)
 
 HOSTILE = "<script>alert('x')</script>[red]*_$\\input{x}\"&"
 
@@ -51,7 +60,7 @@ def test_every_file_is_written(whole):
     folder, report, _ = whole
     names = {str(p.relative_to(folder / "report")) for p in report.files}
     figures = ("effects", "learning-curves", "pseudo-labels", "detector", "images")
-    tables = {"report.html", "table.md", "table.tex", "table.csv", "table.json"}
+    tables = {"report.html", "table.md", "table.tex", "table.csv", "table.json", "optimism.csv", "budget.csv"}
     assert names == tables | {f"figures/{n}.svg" for n in figures}
     assert all(p.stat().st_size for p in report.files)
     assert not list(folder.rglob(".tmp-*"))
@@ -234,3 +243,16 @@ def test_tables_and_statistics_are_quick_to_import_and_the_report_needs_neither_
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_report_of_a_rich_study_has_every_sheet_and_a_front(tmp_path):
+    study, records = rich_study()
+    report = write_report(write_study(tmp_path, study, records))
+    names = {p.name for p in report.files}
+    assert {"factorial.csv", "both-ways.csv", "optimism.csv", "pareto.csv", "budget.csv", "front.svg"} <= names
+    page = Page(report.page.read_text(encoding="utf-8"))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert {"factorial", "both-ways", "optimism", "pareto", "budget", "left-out"} <= set(ids)
+    assert len(ids) == len(set(ids))
+    assert {a["href"].removeprefix("#") for a in page.all("a")} <= set(ids)
+    assert "class-wise needs queue." in " ".join(page.text)

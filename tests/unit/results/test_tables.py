@@ -287,8 +287,17 @@ def test_verdict_says_that_the_planned_seeds_will_do():
 
 def test_verdict_of_several_conditions_names_each():
     study = manifest(conditions=("half", "most"))
-    sentences = verdict(main_table(study, study_records(study)))
-    assert {s.split(": ")[0] for s in sentences} == {c.title for c in study.conditions}
+    first, *rest = verdict(main_table(study, study_records(study)))
+    assert first == "No difference is significant after Holm correction in any of 2 conditions."
+    assert {s.split(": ")[0] for s in rest} == {c.title for c in study.conditions}
+
+
+def test_verdict_of_several_conditions_counts_where_a_difference_holds():
+    study = manifest(conditions=("half", "most"), seeds=tuple(range(1, 10)))
+    first, *_ = verdict(main_table(study, study_records(study)))
+    assert first.startswith("Arms that err significantly more than RSMatch, with the number of conditions of 2")
+    assert "Supervised (2)" in first
+    assert "not over all of them" in first
 
 
 def test_verdict_of_a_single_comparison_does_not_speak_of_correction_over_several():

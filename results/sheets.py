@@ -1,0 +1,170 @@
+"""The tables beside the main one, as text with its full-precision values: effects, both ways of tuning, budgets, optimism, fronts.
+
+A sheet is laid out by every renderer in the same way, so that a new table is one function here.
+"""
+
+from __future__ import annotations
+
+from results.display import NOTHING, number, signed
+from results.effects import FactorialEffect
+from results.sheet import Group, Line, Sheet, by_condition, plain, points, tested
+from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
+from results.tables import ConditionTable, MainTable, Row
+from results.tuning_sheets import budget, fronts, optimism
+from results.tuning_tables import Twin
+
+
+def sheets(table: MainTable) -> tuple[Sheet, ...]:
+    """Every sheet that the study has something for, in the order of the report."""
+    found = (overview(table), factorial(table), both_ways(table), optimism(table), fronts(table), budget(table))
+    return tuple(sheet for sheet in found if sheet is not None)
+
+
+def left_out(table: MainTable) -> list[str]:
+    """A sentence for each arm that a design names and that is not run by itself."""
+    return [f"{arm.name}: {arm.reason}." for arm in table.left_out]
+
+
+def overview(table: MainTable) -> Sheet | None:
+    """Arms by conditions; None for a single condition."""
+    if len(table.conditions) < 2:
+        return None
+    arms = {row.arm: row for condition in table.conditions for row in condition.rows}
+    lines = []
+    for arm, first in arms.items():
+        found = [condition.row(arm) for condition in table.conditions]
+        lines.append(
+            Line(
+                cells=(first.title, *(_overview_cell(row, c) for row, c in zip(found, table.conditions, strict=True))),
+                values={"arm": arm, **{c.condition: _mean(r) for c, r in zip(table.conditions, found, strict=True)}},
+                reference=any(arm == c.reference for c in table.conditions),
+            )
+        )
+    return Sheet(
+        name="overview",
+        title="All conditions at a glance",
+        intro="Mean test error in percent, and in brackets the difference to the full method in percentage points; "
+        "positive: the arm errs more. A star: significant after Holm correction within that condition.",
+        head=("Arm", *(c.title for c in table.conditions)),
+        groups=(Group(title="", lines=tuple(lines)),),
+    )
+
+
+def _overview_cell(row: Row | None, table: ConditionTable) -> str:
+    if row is None or row.test_error is None:
+        return NOTHING
+    if row.arm == table.reference or row.difference is None:
+        return number(row.test_error.mean)
+    return f"{number(row.test_error.mean)} ({signed(row.difference.mean)}{'*' if row.significant else ''})"
+
+
+def _mean(row: Row | None) -> float | None:
+    return row.test_error.mean if row and row.test_error else None
+
+
+def factorial(table: MainTable) -> Sheet | None:
+    """Main effects and interactions of two."""
+    with_design = [c for c in table.conditions if c.factorial]
+    first = with_design[0].factorial if with_design else None
+    if first is None:
+        return None
+    extent = f"{first.runs} of {first.combinations} combinations of {len(first.factors)} factors"
+    if first.resolution is not None:
+        extent = f"A fraction of resolution {_roman(first.resolution)}: {extent}"
+    elif first.runs == first.combinations:
+        extent = f"All {first.runs} combinations of {len(first.factors)} factors"
+    else:
+        extent += "; the others make no sense"
+    notes = [
+        "Interaction (×): by how much more the first factor matters where the second is at the level named; positive: "
+        "the parts stand in for each other, negative: they need each other. "
+        "Interactions of three and more are taken to be absent.",
+        "Interval, p and Holm p: as in the main table, over one estimate per seed; the correction is over all "
+        f"{first.comparisons} effects that the design can tell.",
+    ]
+    fewest = min(c.factorial.seeds for c in with_design if c.factorial)
+    if fewest and smallest_sign_flip_p(fewest) * first.comparisons > ALPHA:
+        notes.append(
+            f"With {fewest} seeds no effect, however large, reaches a corrected p of {ALPHA}; "
+            f"{seeds_needed(ALPHA, max(1, first.comparisons))} seeds would be needed."
+        )
+    if any(e.aliased for e in first.effects):
+        notes.append(
+            "Rests on: the number is the effect that it names only if these interactions are absent, because the runs cannot "
+            "tell them apart."
+        )
+    rests = any(e.aliased or e.problem for e in first.effects)
+    return Sheet(
+        name="factorial",
+        title="Effects of the factorial design",
+        intro=f"{extent}. Effect: test error with the component off (or the value changed) minus "
+        "test error with it on, in percentage points, averaged over the other factors. Positive: the part helps.",
+        head=("Effect", "Seeds", "Points", "95% interval", "p", "Holm p", *(["Rests on"] if rests else [])),
+        groups=by_condition(table, lambda c: [_effect(e, rests) for e in c.factorial.effects] if c.factorial else []),
+        notes=tuple(notes),
+        text=frozenset({0, 6} if rests else {0}),
+    )
+
+
+def _effect(effect: FactorialEffect, rests: bool) -> Line:
+    found = effect.difference
+    limits = f"not told: {effect.problem}" if effect.problem else ""
+    if effect.aliased:
+        limits = f"no {' or '.join(effect.aliased)}"
+    return Line(
+        cells=(
+            effect.title,
+            str(found.n) if found else NOTHING,
+            *tested(found, effect.p_holm),
+            *([limits] if rests else []),
+        ),
+        values={
+            "effect": effect.name,
+            "title": effect.title,
+            "interaction": effect.interaction,
+            **plain(found),
+            "p_holm": effect.p_holm,
+            "aliased": "; ".join(effect.aliased),
+            "problem": effect.problem,
+        },
+        bold=effect.significant,
+    )
+
+
+def both_ways(table: MainTable) -> Sheet | None:
+    """Inherited against retuned."""
+    if not any(c.twins for c in table.conditions):
+        return None
+    return Sheet(
+        name="both-ways",
+        title="Tuned itself, or with the full method's configuration",
+        intro="Each ablated arm twice: tuned itself, and with the full method's best configuration taken over. Differences to the "
+        "full method in percentage points; positive: the arm errs more. Tuned minus inherited is negative where tuning helps the "
+        "arm: so much of the part's apparent effect was a configuration that did not suit.",
+        head=("Arm", "Tuned", "Inherited", "Tuned − inherited", "95% interval", "p", "Holm p"),
+        groups=by_condition(table, lambda c: [_twin(t) for t in c.twins]),
+        notes=(
+            "Interval, p and Holm p are of the last difference, in pairs over seeds, as in the main table; the correction is over "
+            "the arms of this table and condition.",
+        ),
+    )
+
+
+def _twin(twin: Twin) -> Line:
+    difference, bounds, p, corrected = tested(twin.gain, twin.p_holm)
+    return Line(
+        cells=(twin.title, points(twin.retuned), points(twin.inherited), difference, bounds, p, corrected),
+        values={
+            "arm": twin.arm,
+            "title": twin.title,
+            "retuned": twin.retuned.mean if twin.retuned else None,
+            "inherited": twin.inherited.mean if twin.inherited else None,
+            **plain(twin.gain),
+            "p_holm": twin.p_holm,
+        },
+        bold=twin.significant,
+    )
+
+
+def _roman(resolution: int) -> str:
+    return {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}.get(resolution, str(resolution))

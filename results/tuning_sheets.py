@@ -1,0 +1,194 @@
+"""Sheets about tuning: how the choices held up, fronts of several objectives, and what each arm's trials took."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import fmean
+
+from results.display import NOTHING, count, number, setting, signed
+from results.sheet import Line, Sheet, by_condition, optional
+from results.tables import ConditionTable, MainTable, Row
+from results.tuning_tables import OBJECTIVE_TITLES, Optimism
+
+_CONFIRMED: Mapping[str, Callable[[Optimism], str]] = {
+    "Chosen at": lambda o: number(o.chosen_at),
+    "On fresh tuning seeds": lambda o: optional(o.fresh),
+    "Optimism": lambda o: optional(o.on_validation, signed),
+    "Frozen at": lambda o: number(o.frozen_at),
+    "Test error": lambda o: optional(o.test),
+    "Test − frozen": lambda o: optional(o.on_test, signed),
+}
+_UNCONFIRMED: Mapping[str, Callable[[Optimism], str]] = {
+    "Chosen at": lambda o: number(o.chosen_at),
+    "Test error": lambda o: optional(o.test),
+    "Test − chosen": lambda o: optional(o.on_test, signed),
+}
+
+
+def optimism(table: MainTable) -> Sheet | None:
+    """What was chosen by, and what came of it."""
+    found = [row.optimism for c in table.conditions for row in c.rows if row.optimism]
+    if not found:
+        return None
+    confirmed = any(o.fresh is not None for o in found)
+    columns = _CONFIRMED if confirmed else _UNCONFIRMED
+
+    def lines(condition: ConditionTable) -> list[Line]:
+        return [
+            Line(
+                cells=(row.title, *(write(row.optimism) for write in columns.values())),
+                values={
+                    "arm": row.arm,
+                    "title": row.title,
+                    "chosen_at": row.optimism.chosen_at,
+                    "fresh": row.optimism.fresh,
+                    "optimism": row.optimism.on_validation,
+                    "frozen_at": row.optimism.frozen_at,
+                    "test": row.optimism.test,
+                    "test_minus_frozen": row.optimism.on_test,
+                },
+                reference=row.arm == condition.reference,
+            )
+            for row in condition.rows
+            if row.optimism
+        ]
+
+    seen = [o.on_validation for o in found if o.on_validation is not None]
+    mean = f"Mean optimism: {signed(fmean(seen))} points over {len(seen)} searches." if seen else ""
+    how = (
+        "On fresh tuning seeds: the mean of the same configuration on seeds that it was not chosen by; optimism is the difference. "
+        "Frozen at: the mean over all tuning seeds by which the configuration that was evaluated was picked among the best few."
+        if confirmed
+        else "Nothing was confirmed on fresh tuning seeds (search.confirm), so optimism and the gap between validation and test "
+        "images cannot be told apart."
+    )
+    return Sheet(
+        name="optimism",
+        title="How the choices held up",
+        intro="The best of many noisy trials looks better than it is. Errors in percent, differences in percentage points. "
+        f"Chosen at: the validation error of the trial that the search found best. {how}",
+        head=("Arm", *columns),
+        groups=by_condition(table, lines),
+        notes=(mean,) if mean else (),
+    )
+
+
+def fronts(table: MainTable) -> Sheet | None:
+    """The non-dominated tuning trials of searches with several objectives."""
+    objectives = next((f.objectives for c in table.conditions for f in c.fronts), None)
+    if objectives is None:
+        return None
+
+    def lines(condition: ConditionTable) -> Iterator[Line]:
+        for front in condition.fronts:
+            for point in front.points:
+                values = dict(zip(front.objectives, point.values, strict=True))
+                shown = ", ".join(f"{name} {setting(value)}" for name, value in point.suggested.items())
+                yield Line(
+                    cells=(
+                        front.title,
+                        f"{point.number}{' (evaluated)' if point.chosen else ''}",
+                        *(objective_text(name, value) for name, value in values.items()),
+                        shown or NOTHING,
+                    ),
+                    values={
+                        "arm": front.arm,
+                        "title": front.title,
+                        "trial": point.number,
+                        "evaluated": point.chosen,
+                        **values,
+                        "suggested": json.dumps(dict(point.suggested), sort_keys=True, default=str),
+                    },
+                    bold=point.chosen,
+                )
+
+    titles = [OBJECTIVE_TITLES.get(name, name) for name in objectives]
+    return Sheet(
+        name="pareto",
+        title="Pareto front of the tuning trials",
+        intro=f"Completed tuning trials that no other trial of their arm beats in {_either(titles)} without losing in another. "
+        "The trial whose configuration was frozen is marked as evaluated where it is on the front.",
+        head=("Arm", "Trial", *(t[:1].upper() + t[1:] for t in titles), "Configuration"),
+        groups=by_condition(table, lambda c: list(lines(c))),
+        text=frozenset({0, 2 + len(titles)}),
+    )
+
+
+def budget(table: MainTable) -> Sheet | None:
+    """What each cell's trials took; None where nothing is planned."""
+    if not any(c.rows for c in table.conditions):
+        return None
+    units = {row.spent.unit for c in table.conditions for row in c.rows if row.spent.granted_trials}
+    equal = (
+        "in training steps: trials that were stopped early hand back what they did not use"
+        if units == {"steps"}
+        else "in trials"
+    )
+
+    def lines(condition: ConditionTable) -> list[Line]:
+        return [_spent(row, reference=row.arm == condition.reference) for row in condition.rows]
+
+    return Sheet(
+        name="budget",
+        title="What each arm's trials took",
+        intro=f"Every tuned arm is granted the same budget {equal}. Steps are training steps.",
+        head=(
+            "Arm",
+            "Granted trials",
+            "Tuning trials",
+            "Stopped",
+            "Copies",
+            "Failed",
+            "Granted steps",
+            "Tuning steps",
+            "Confirmation steps",
+            "Evaluation steps",
+        ),
+        groups=by_condition(table, lines),
+        notes=(
+            "Copies: suggestions that equalled an earlier one and took its outcome over without training. Failed: in any phase; a "
+            "failed tuning trial is charged in full. Tuning steps: what is charged to the budget. An arm with nothing to search "
+            "is granted one trial, one that inherits its configuration none.",
+        ),
+    )
+
+
+def _spent(row: Row, *, reference: bool) -> Line:
+    s = row.spent
+    shown = (
+        s.granted_trials,
+        s.tuning_trials,
+        s.stopped,
+        s.copies,
+        s.failed,
+        s.granted_steps,
+        s.charged_steps,
+        s.confirmation_steps,
+        s.evaluation_steps,
+    )
+    names = (
+        "granted_trials",
+        "tuning_trials",
+        "stopped",
+        "copies",
+        "failed",
+        "granted_steps",
+        "tuning_steps",
+        "confirmation_steps",
+        "evaluation_steps",
+    )
+    return Line(
+        cells=(row.title, *map(count, shown)),
+        values={"arm": row.arm, "title": row.title, **dict(zip(names, shown, strict=True))},
+        reference=reference,
+    )
+
+
+def objective_text(name: str, value: float) -> str:
+    """A value of an objective as text."""
+    return count(int(value)) if name in ("steps", "labels") else number(value)
+
+
+def _either(items: Sequence[str]) -> str:
+    return f"{', '.join(items[:-1])} or {items[-1]}"
