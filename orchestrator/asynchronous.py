@@ -38,7 +38,8 @@ class AsynchronousTuning:
         self._suggested = {config_key(r.suggested) for r in self._done}
         self._reopened = list(index.reopened.get(cell.search_id, ()))
         self._running: dict[int, Slot] = {}
-        self._next: Slot | None = None
+        self.copies: list[TrialRecord] = []
+        """None: an equal suggestion is passed over."""
         self._exhausted = False
         self._make_search = search
         self._search: Search | None = None
@@ -51,10 +52,8 @@ class AsynchronousTuning:
 
     @property
     def ready(self) -> bool:
-        """Whether the budget covers another full trial beside those that run, and the space has one that is new."""
-        if self._next is None and self._room() > 0:
-            self._next = self._suggest()
-        return self._next is not None
+        """Whether the budget covers another full trial beside those that run, and the space may have one that is new."""
+        return self._room() > 0
 
     @property
     def finished(self) -> bool:
@@ -76,12 +75,11 @@ class AsynchronousTuning:
         """Trials that are still to be recorded, if none is stopped early from now on."""
         return self._room() + len(self._running)
 
-    def take(self) -> Slot:
-        """Hand out the next suggestion."""
-        if not self.ready or self._next is None:
-            raise LookupError(f"{self._cell.name}: nothing to hand out")
-        slot, self._next = self._next, None
-        self._running[slot.number] = slot
+    def take(self) -> Slot | None:
+        """Hand out the next suggestion; None where the space has none that is new."""
+        slot = self._suggest() if self.ready else None
+        if slot is not None:
+            self._running[slot.number] = slot
         return slot
 
     def _suggest(self) -> Slot | None:

@@ -54,12 +54,12 @@ class CellState:
         self._confirmations: list[TrialRecord] = []
         if cell.tuning_trials:
             self._tuning = tuning_of(cell, index, search)
-            self.copies += getattr(self._tuning, "copies", [])
+            self._drain(self._tuning)
         self.advance()
 
     @property
     def ready(self) -> bool:
-        """Whether a slot can be handed out now."""
+        """Whether a slot can probably be handed out now."""
         if self.stage == "tuning":
             return self._tuning is not None and self._tuning.ready
         while self._waiting and self._waiting[0].spec.trial_id not in self._open:
@@ -105,11 +105,19 @@ class CellState:
             case _:
                 return len(self._open)
 
-    def take(self) -> Slot:
-        """Hand out the next ready slot."""
+    def take(self) -> Slot | None:
+        """Hand out the next ready slot; None where the search, looked at closer, wants no trial now."""
         if self.stage == "tuning" and self._tuning is not None:
-            return self._tuning.take()
+            slot = self._tuning.take()
+            self._drain(self._tuning)
+            if slot is None:
+                self.advance()
+            return slot
         return self._waiting.popleft()
+
+    def _drain(self, tuning: Tuning) -> None:
+        self.copies += tuning.copies
+        tuning.copies = []
 
     def judge(self, slot: Slot, curve: Curve) -> int | None:
         """The step at which a running trial ends early, None where it goes on; evaluation is never stopped."""

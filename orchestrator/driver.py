@@ -96,6 +96,7 @@ class StudyDriver:
         if self.stopped is not None:
             return None
         slot = self.state.take()
+        self._write_copies(self.state.copies())
         if slot is not None:
             self._open.note(slot)
             self.running[handle] = Running(slot)

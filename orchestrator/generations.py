@@ -18,6 +18,8 @@ class GenerationTuning:
     Within a generation, trials start in waves: as many as the budget allows for certain, and when these have handed back what
     they did not use, the rest. A suggestion depends on its generation alone, not on the wave it came to run in.
 
+    The sampler is rebuilt from the records when the first slot is asked for: a study of many half tuned cells opens at once.
+
     Args:
         cell: The cell.
         index: The records that count.
@@ -38,9 +40,7 @@ class GenerationTuning:
         self._copies: dict[str, list[Slot]] = {}
         self.copies: list[TrialRecord] = []
         """Records that opening the search produced: equal suggestions whose original is known already."""
-        if not self.finished:
-            self._open()
-            self._settle()
+        self._asleep = not self.finished
 
     @property
     def finished(self) -> bool:
@@ -49,12 +49,14 @@ class GenerationTuning:
 
     @property
     def ready(self) -> bool:
-        """Whether a slot can be handed out now."""
-        return bool(self._waiting)
+        """Whether a slot can probably be handed out now."""
+        return self._asleep or bool(self._waiting)
 
     @property
     def records(self) -> list[TrialRecord]:
         """Everything recorded so far, by number."""
+        if self._asleep:
+            return self._state.records
         return [*self._state.closed, *(r for _, r in sorted(self._wave.items()) if r is not None)]
 
     @property
@@ -72,15 +74,23 @@ class GenerationTuning:
         if info.unit == "steps":
             left = (info.tuning_trials * info.trial_steps - self._state.spent) // info.trial_steps
             left = min(left, info.most_trials - len(self._state.closed))
-        return left - sum(r is not None for r in self._wave.values())
+        return left - (len(self.records) - len(self._state.closed))
 
-    def take(self) -> Slot:
-        """Hand out the next slot."""
-        return self._waiting.pop(0)
+    def take(self) -> Slot | None:
+        """Hand out the next slot; None where what is missing equals what is recorded."""
+        self._wake()
+        return self._waiting.pop(0) if self._waiting else None
+
+    def _wake(self) -> None:
+        """Ask for the suggestions of the wave that the records leave open."""
+        if self._asleep:
+            self._asleep = False
+            self._open()
+            self._settle()
 
     def finish(self, record: TrialRecord) -> list[TrialRecord]:
         """Fill a slot; returns records of equal suggestions that take the outcome over."""
-        self.copies = []
+        self._wake()
         self._fill(record)
         self._settle()
         found, self.copies = self.copies, []

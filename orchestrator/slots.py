@@ -32,9 +32,12 @@ class Slot:
 class Tuning(Protocol):
     """How a cell's search proceeds. A strategy hands out slots, takes their records, and says when it is finished."""
 
+    copies: list[TrialRecord]
+    """Records of equal suggestions that handing out produced: to be written, not to be run."""
+
     @property
     def ready(self) -> bool:
-        """Whether a slot can be handed out now."""
+        """Whether a slot can probably be handed out now; cheap."""
 
     @property
     def finished(self) -> bool:
@@ -52,8 +55,8 @@ class Tuning(Protocol):
     def outlook(self) -> int:
         """Trials that are still to be recorded, if none is stopped early from now on."""
 
-    def take(self) -> Slot:
-        """Hand out the next slot."""
+    def take(self) -> Slot | None:
+        """Hand out the next slot; None where looking closer shows that there is none."""
 
     def finish(self, record: TrialRecord) -> list[TrialRecord]:
         """Fill a slot; returns records of equal suggestions that take the outcome over."""

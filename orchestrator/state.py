@@ -60,7 +60,9 @@ class StudyState:
         self._queue: list[tuple[tuple[bool, int], int]] = []
         self._pending = {state.cell.key for state in self.cells if state.stage not in ("done", "blocked")}
         self._handed: set[str] = set()
-        self._copies = [copy for state in self.cells for copy in state.copies]
+        self._copies: list[TrialRecord] = []
+        for state in self.cells:
+            self._collect(state)
         for state in self.cells:
             self._enqueue(state)
 
@@ -77,6 +79,10 @@ class StudyState:
                 self._enqueue(state)
                 continue
             slot = state.take()
+            self._collect(state)
+            if slot is None:
+                self._moved(state)
+                continue
             if slot.spec.trial_id in self._handed:  # the other cell of the same identity runs it
                 continue
             self._handed.add(slot.spec.trial_id)
@@ -92,10 +98,7 @@ class StudyState:
         copies: list[TrialRecord] = []
         for state in self._by_id[record.cell]:
             copies += state.finish(record)
-            self._touch(state)
-            for heir in self._heirs.get(state.cell.key, ()):
-                heir.advance()
-                self._touch(heir)
+            self._moved(state)
         for copy in copies:
             self.index.add(copy)
         return copies
@@ -105,7 +108,7 @@ class StudyState:
         return self._by_key[slot.cell.key].judge(slot, curve)
 
     def copies(self) -> list[TrialRecord]:
-        """Records that opening the study produced: equal suggestions of trials that the ledger has; each returned once."""
+        """Records that opening cells produced: equal suggestions of trials that the ledger has; each returned once."""
         found, self._copies = self._copies, []
         return found
 
@@ -126,6 +129,19 @@ class StudyState:
     def counts(self) -> Counter[str]:
         """Records of the plan's own slots by status."""
         return Counter(r.status for r in self.records().values())
+
+    def _collect(self, state: CellState) -> None:
+        for copy in state.copies:
+            self.index.add(copy)
+        self._copies += state.copies
+        state.copies = []
+
+    def _moved(self, state: CellState) -> None:
+        """The cell has come further: so may those that take its configuration over."""
+        self._touch(state)
+        for heir in self._heirs.get(state.cell.key, ()):
+            heir.advance()
+            self._touch(heir)
 
     def _touch(self, state: CellState) -> None:
         if state.stage in ("done", "blocked"):
