@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.state import StudyState
 from orchestrator.study_plan import Plan
 from results.selection import charge
 from results.tables import main_table, select_records
@@ -311,3 +312,27 @@ def test_a_population_too(search: dict[str, Any], world: World, seed: int) -> No
     assert answer(plan, done) == end_of(plan, world=world)
     for state in done.state.cells:
         assert [r.number for r in state.tuning] == list(range(search["trials"] * search["population"]["rounds"]))
+
+
+def test_copies_that_were_lost_are_made_again_and_nothing_runs() -> None:
+    search = {"spaces": [], "ranges": {"threshold": {"choices": [0.9, 0.95]}}, "sampler": "random", "trials": 6}
+    plan = plan_of(search={**search, "budget": "trials", "early_stopping": {"rule": "none"}})
+    whole = run(plan)
+    kept = [r for r in whole.records if r.same_as is None and r.phase == "tune"]
+    evaluated = [r for r in whole.records if r.phase == "evaluate"]
+    again = run(plan, kept + evaluated)
+    assert not again.started
+    assert answer(plan, again) == answer(plan, whole)
+
+
+def test_looking_at_a_half_tuned_study_asks_no_sampler() -> None:
+    def no_search(cell: Any) -> Any:
+        raise AssertionError("asked")
+
+    plan = plan_of()
+    half = run(plan, events=8).records
+    state = StudyState(plan, half, search=no_search)
+    assert state.remaining == StudyState(plan, half).remaining > 0
+    assert len(state.records()) == len(half)
+    with pytest.raises(AssertionError, match="asked"):
+        state.take()
