@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import distribution_to_json, json_to_distribution
 
-from search_spaces import Choice, FloatRange, IntRange, Range, parse_range
+from search_spaces import Choice, FloatRange, IntRange, Range, contains, nearest, parse_range
 from search_spaces.distributions import distribution, distributions
 
 
@@ -109,3 +109,29 @@ def test_the_forms_of_a_study_file(written: Any, found: Range) -> None:
 def test_a_range_that_is_none_says_why(written: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_range(written)
+
+
+@given(st.floats(-5, 5) | st.integers(-5, 5) | st.booleans() | st.text(max_size=2))
+def test_the_nearest_value_is_in_the_range_and_is_the_value_itself_where_it_can_be(
+    value: bool | int | float | str,
+) -> None:
+    for found in (FloatRange(-1.0, 2.0), IntRange(-1, 2), Choice((0.5, 2)), Choice(("a", True)), Choice((1, 2, 3))):
+        near = nearest(found, value)
+        assert contains(found, near)
+        if contains(found, value):
+            assert near == value
+
+
+@pytest.mark.parametrize(
+    ("found", "value", "near"),
+    [
+        (FloatRange(0.5, 0.9), 0.95, 0.9),
+        (FloatRange(0.5, 0.9), 0, 0.5),
+        (IntRange(8, 64), 7.2, 8),
+        (Choice((16, 64)), 32, 16),
+        (Choice((16, 64)), 50, 64),
+        (Choice(("sgd", "adam")), 3, "sgd"),
+    ],
+)
+def test_nearest_values(found: Range, value: float, near: float | str) -> None:
+    assert nearest(found, value) == near
