@@ -9,9 +9,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from results.cells import CellRecords, select_records
 from results.ledger import Ledger
 from results.manifest import CellInfo, StudyManifest
-from results.cells import CellRecords, select_records
 
 PHASES = ("tuning", "confirmation", "evaluation")
 

@@ -259,7 +259,7 @@ def _effect_legend(figure: Figure, groups: Sequence[EffectGroup]) -> None:
         return Line2D([], [], marker=marker, color=colour, markerfacecolor=face, label=label, **look)
 
     baselines = {e.baseline for g in groups for e in g.effects}
-    handles = [mark("o", _BLUE, "white", "component off, mean")] if False in baselines else []
+    handles = [mark("o", _BLUE, "white", "ablated arm, mean")] if False in baselines else []
     if True in baselines:
         handles.append(mark("D", _PURPLE, "white", "baseline, mean"))
     handles.append(Line2D([], [], color=_MUTED, linewidth=2.2, label="95% interval"))

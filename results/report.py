@@ -161,9 +161,9 @@ def _effects(data: Effects) -> PageFigure:
     return PageFigure(
         name="effects",
         svg=plots.draw_effects(data),
-        title="Effect of each component, and baselines",
+        title="Difference of each arm to the full method",
         caption=f"Paired difference of the test error to {data.reference}. Right of zero: this arm errs more, so "
-        "what was switched off helps. Small dots are single seeds, bars are BCa bootstrap 95% intervals that are not "
+        "what was switched off or changed helps. Small dots are single seeds, bars are BCa bootstrap 95% intervals that are not "
         "corrected for the number of comparisons; baselines that are far off have an axis of their own; "
         "a filled marker is significant after Holm correction.",
         alt=f"Test error minus that of {data.reference}, in percentage points: {listed}.",
