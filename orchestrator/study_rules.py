@@ -96,6 +96,15 @@ def _method_is_no_baseline(study: StudySpec) -> Iterator[Finding]:
         yield Finding(at, f"'{study.method}' is the method itself; name others, or none", at[:-1])
 
 
+@rule("baselines", "method")
+def _algorithms_have_names_of_their_own(study: StudySpec) -> Iterator[Finding]:
+    taken = {ALGORITHMS[study.method].name: study.method} if study.method in ALGORITHMS else {}
+    for i, key in enumerate(study.baselines):
+        if key in ALGORITHMS and (other := taken.setdefault(ALGORITHMS[key].name, key)) != key:
+            message = f"{quoted(key)} and {quoted(other)} are both named '{ALGORITHMS[key].name}'; rename one"
+            yield Finding(("baselines", i), message, ("baselines",))
+
+
 @rule("hyperparameters.*")
 def _constants_are_in_range(study: StudySpec) -> Iterator[Finding]:
     for algorithm, constants in study.hyperparameters.items():

@@ -117,7 +117,8 @@ def test_another_port_is_taken_where_the_usual_one_is_busy(uri: str, monkeypatch
         with pytest.raises(UIError, match=r"--port: \d+ is taken on 127\.0\.0\.1; leave it out"):
             serve_ui(uri, port=busy.getsockname()[1])
         code = (
-            "import sys; from orchestrator.ui import serve_ui\n"
+            "import signal, sys; from orchestrator.ui import serve_ui\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
             "with serve_ui(sys.argv[1]) as ui:\n"
             "    print(ui.address, ui._process.pid, flush=True); ui.wait()"
         )

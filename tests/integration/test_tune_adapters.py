@@ -45,7 +45,7 @@ class Driver:
 
     @property
     def state(self) -> Any:
-        return SimpleNamespace(plan=SimpleNamespace(study=SimpleNamespace(study="instant")))
+        return SimpleNamespace(plan=SimpleNamespace(study=SimpleNamespace(study="instant"), cells=[]))
 
     def hand_out(self, handle: str) -> Any:
         if self.handed >= self.trials:

@@ -141,9 +141,11 @@ def _file_of(module: ModuleType) -> Path | None:
 
 
 def _installed(name: str) -> bool:
+    if name == "__main__":  # a script or a notebook, which a worker has not
+        return False
     try:
         found = importlib.util.find_spec(name)
-    except (ModuleNotFoundError, ValueError):  # of a package on the way; or a script, a notebook: `__main__`
+    except (ModuleNotFoundError, ValueError):  # of a package on the way
         return False
     return found is not None and found.origin is not None
 

@@ -43,6 +43,15 @@ def study(tmp_path: Path) -> Study:
     return Study(tmp_path)
 
 
+def test_two_algorithms_of_one_name_are_told_apart_or_refused(study: Study) -> None:
+    example = (Path(__file__).parents[3] / "docs/examples/my_match.py").read_text(encoding="utf-8")
+    for module in ("one_match", "other_match"):
+        (study.path.parent / f"{module}.py").write_text(example, encoding="utf-8")
+    (problem,) = study.problems(MINIMAL + "baselines: [one_match:MyMatch, fixmatch, other_match:MyMatch]\n")
+    assert problem.endswith("'other_match:MyMatch' and 'one_match:MyMatch' are both named 'my-match'; rename one")
+    assert study.load(MINIMAL + "baselines: [one_match:MyMatch, fixmatch]\n").spec.baselines
+
+
 def test_the_study_that_ships_asks_what_it_should() -> None:
     loaded = load_study(DIGITS)
     spec = loaded.spec

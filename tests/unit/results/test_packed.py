@@ -75,5 +75,5 @@ def test_curves_that_were_looked_at_are_let_go_again():
     many = PackedCurves.of_texts([f'{{"val_error": [[{n}, 0.5]]}}' for n in range(2000)])
     assert sum(points[0][0] for one in many for points in one.values()) == sum(range(2000))
     gc.collect()
-    kept = sum(isinstance(o, tuple) and len(o) == 2 and type(o[0]) is int and o[1] == 0.5 for o in gc.get_objects())
+    kept = sum(type(o) is tuple and len(o) == 2 and type(o[0]) is int and o[1] == 0.5 for o in gc.get_objects())
     assert kept < 1000

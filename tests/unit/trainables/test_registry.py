@@ -12,7 +12,6 @@ from trainables.algorithms import (
     FixMatch,
     declaration_problems,
     module_folders,
-    registry,
     resolve,
 )
 from trainables.source import source_files, source_of
@@ -44,8 +43,8 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Iterator[Write]:
-    """Writes `name`.py into a folder; afterwards the process is as it was."""
-    path, modules, algorithms = list(sys.path), set(sys.modules), dict(ALGORITHMS)
+    """Writes `name`.py into a folder; afterwards its modules are not there."""
+    modules = set(sys.modules)
 
     def written(text: str = WHOLE, name: str = "users_match", folder: str = "study") -> Path:
         file = tmp_path / folder / f"{name}.py"
@@ -54,14 +53,9 @@ def write(tmp_path: Path) -> Iterator[Write]:
         return tmp_path / folder
 
     yield written
-    sys.path[:] = path
     for name in set(sys.modules) - modules:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
-    for known in (registry._files, registry._folders):
-        known.clear()  # type: ignore[attr-defined]
-    ALGORITHMS.clear()
-    ALGORITHMS.update(algorithms)
 
 
 def test_a_built_in_one_is_found_by_its_name() -> None:
