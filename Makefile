@@ -19,7 +19,8 @@ study: $(STAMP)
 
 test: $(STAMP)
 	@scripts/check
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --ignore tests/integration
+	@$(BIN)/python -m pytest tests/integration
 
 ui: $(STAMP)
 	@$(BIN)/ablate ui

@@ -156,6 +156,7 @@ def run(
     retry_failed: bool = False,
     accept_mixed: bool = False,
     rerun: bool = False,
+    mlflow: bool = True,
     quiet: bool = False,
 ) -> StudyResult:
     """Run what a study wants and the ledger lacks, write its report, and return both.
@@ -170,6 +171,7 @@ def run(
         retry_failed: Run failed trials again.
         accept_mixed: Count records of other code, libraries or data, and mark their rows.
         rerun: Run the trials of such records again.
+        mlflow: Write to MLflow on the way; `ablate sync` does it later too.
         quiet: Show no progress.
 
     Raises:
@@ -190,6 +192,7 @@ def run(
         changed="accept" if accept_mixed else "rerun" if rerun else None,
         retry_failed=retry_failed,
         limits=RunLimits(hours=max_hours, trials=max_trials, gpu_hours=max_gpu_hours),
+        mirror=mlflow,
     )
     outcome = run_study(_loaded(study), options, console)
     if outcome.interrupted:

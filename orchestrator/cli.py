@@ -84,6 +84,7 @@ def run(
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Run the trials again whose records are of other code, libraries or data")
     ] = False,
+    mlflow: Annotated[bool, typer.Option(help="Write to MLflow on the way; `ablate sync` does it later too")] = True,
 ) -> None:
     """Start a study, go on with it, or extend it: runs what it wants and the ledger lacks."""
     if accept_mixed and rerun:
@@ -103,6 +104,7 @@ def run(
         changed="accept" if accept_mixed else "rerun" if rerun else None,
         retry_failed=retry_failed,
         limits=RunLimits(hours=max_hours, trials=max_trials, gpu_hours=max_gpu_hours),
+        mirror=mlflow,
     )
     with _data_errors():
         outcome = run_study(loaded, options, console)
@@ -127,7 +129,7 @@ def run(
                 f"MLflow is behind: {outcome.mirror_error}; the ledger has everything, `ablate sync {name}` writes the rest"
             ]
         )
-    else:
+    elif mlflow:
         where = "" if runs == Path("runs") else f" --runs {runs}"
         console.print(f"MLflow: `ablate ui {name}{where}`", highlight=False, soft_wrap=True)
     if outcome.failed or outcome.blocked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,12 +19,17 @@ from results.ledger_rows import RecordBuilder
 from results.records import Status, TrialRecord
 from trainables.files import checkpoint_path, write_atomically
 
+RETRIES_OF_LOST_PROCESSES = 3
+"""How often a trial whose process died is started again, from its own checkpoint, before it counts as failed."""
+
 
 @dataclass
 class Running:
     """A trial in motion, as its results so far tell it."""
 
     slot: Slot
+    losses: int = 0
+    """How often its process died before."""
     rows: dict[int, dict[str, float]] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
     stopped_at: int | None = None
@@ -69,6 +75,8 @@ class StudyDriver:
         self.stopped: str | None = None
         """Which limit ended the run early."""
         self._held = 0.0
+        self._lost: deque[Running] = deque()
+        """Trials whose process died, to be started again before all others."""
         self._builder = RecordBuilder()
         self._open = OpenTrials(folders.open)
         self._code = dict(code)
@@ -95,6 +103,10 @@ class StudyDriver:
             self.stopped = self.limit(self)
         if self.stopped is not None:
             return None
+        if self._lost:
+            before = self._lost.popleft()
+            self.running[handle] = Running(before.slot, losses=before.losses + 1)
+            return before.slot
         slot = self.state.take()
         self._write_copies(self.state.copies())
         if slot is not None:
@@ -116,12 +128,17 @@ class StudyDriver:
     def close(self, handle: str, *, lost: str | None = None) -> TrialRecord | None:
         """Write the record of a trial that ended; `lost` says why its process never reported an end.
 
-        Returns None for a handle that is not running.
+        Returns None for a handle that is not running, and for a lost trial that is to be started again.
         """
         trial = self.running.pop(handle, None)
         if trial is None:
             return None
         self._held += time.monotonic() - trial.since
+        if lost is not None and trial.stopped_at is None and "failed" not in trial.last:
+            if trial.losses < RETRIES_OF_LOST_PROCESSES:
+                self._lost.append(trial)
+                return None
+            lost = f"{lost}, {trial.losses + 1} times"
         record = self._record(trial, lost)
         self.ledger.append(record)
         if trial.slot.spec.until == trial.slot.spec.training.steps:  # others may go on from one that ends earlier

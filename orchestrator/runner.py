@@ -53,6 +53,8 @@ class RunOptions:
     address: str | None = None
     mlflow_uri: str | None = None
     """The MLflow store; `runs/mlflow.db` unless given."""
+    mirror: bool = True
+    """Write to MLflow while the study runs; else `ablate sync` does it later."""
     changed: Decision | None = None
     """What to do with records of other code, libraries or data; None to stop and ask."""
     retry_failed: bool = False
@@ -113,7 +115,7 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
         outcome = RunOutcome(folders=folders, plan=plan)
         uri = options.mlflow_uri or tracking_uri(options.runs)
         mirror = None
-        if not state.done or not _mirrored(folders, uri, len(records)):
+        if options.mirror and (not state.done or not _mirrored(folders, uri, len(records))):
             mirror = stack.enter_context(MirrorProcess(folders.study, uri, folders.log / "mlflow.log"))
         if not state.done:
             driver = StudyDriver(state, folders, ledger, code=code_provenance(), actors=study.resources.actors)

@@ -18,7 +18,6 @@ from results.records import TrialRecord
 from trainables.algorithms import module_folders
 from trainables.trainable import PAYLOAD
 
-RETRIES_OF_LOST_PROCESSES = 3
 SECONDS_BETWEEN_LOOKS = 1.0
 """At the cluster's own processes."""
 _KEPT_FOR_A_RESTORE = ("_stopped_trials", "_failed_trials", "_trials_to_cache")
@@ -61,7 +60,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
                 self._driver.receive(trial_id, result[PAYLOAD][0])
             lost = None
             if error or not result:
-                lost = f"the trial's process died {RETRIES_OF_LOST_PROCESSES + 1} times (killed, or out of memory?)"
+                lost = "the trial's process died (killed, or out of memory?)"
             record = self._driver.close(trial_id, lost=lost)
             if record is not None:
                 self._on_record(record)
@@ -153,7 +152,7 @@ def run_trials(
                 name=driver.state.plan.study.study,
                 storage_path=scratch,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=RETRIES_OF_LOST_PROCESSES),
+                failure_config=tune.FailureConfig(max_failures=0),  # the driver starts lost trials again
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
             ),
         )

@@ -26,8 +26,6 @@ REPAIR_SECONDS = 15 * 60.0
 """Until a node that failed is back."""
 CHECKPOINT_SECONDS = 1.0
 """As trials do: at the first report that comes so long after the last checkpoint."""
-RETRIES = 3
-"""Processes that a trial may lose before it counts as failed, as Ray Tune is told."""
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -113,7 +111,6 @@ class _Trial:
     kept: tuple[int, float] = (0, 0.0)
     """Steps and seconds that the last checkpoint has."""
     checked: float = 0.0
-    deaths: int = 0
     run: int = 0
     """Counts the processes that it had: events of an earlier one are void."""
     began: float = 0.0
@@ -149,7 +146,7 @@ class VirtualCluster:
         """(node, its epoch) of processes that wait for a trial."""
         self._cold: deque[tuple[int, int]] = deque()
         """The same of places where no process has started yet: one does when there is a trial for it."""
-        self._orphans: deque[_Trial] = deque()
+        self._orphans: dict[str, _Trial] = {}
         self._nodes = [_Node() for _ in range(shape.nodes)]
         self.outcome = Outcome()
 
@@ -187,20 +184,21 @@ class VirtualCluster:
         return self._driver_free
 
     def _fill(self, now: float) -> None:
-        """Give processes what is ready, trials that lost theirs first; warm processes before new ones."""
+        """Give processes what is ready; warm processes before new ones."""
         while places := self._idle or self._cold:
             node, epoch = places[0]
             if self._nodes[node].epoch != epoch:
                 places.popleft()
                 continue
-            if self._orphans:
-                trial = self._orphans.popleft()
+            handle = str(self._handles)
+            slot = self._driver.hand_out(handle)
+            if slot is None:
+                return
+            self._handles += 1
+            if slot.spec.trial_id in self._orphans:  # it lost its process, and goes on from its checkpoint
+                trial = self._orphans.pop(slot.spec.trial_id)
+                trial.handle, trial.sent = handle, 0
             else:
-                handle = str(self._handles)
-                slot = self._driver.hand_out(handle)
-                if slot is None:
-                    return
-                self._handles += 1
                 slow = 1 / self._shape.speed
                 if self._shape.stragglers and self._random.random() < self._shape.stragglers:
                     slow *= STRAGGLER_FACTOR
@@ -274,7 +272,9 @@ class VirtualCluster:
 
     def _close(self, trial: _Trial, lost: str | None) -> None:
         record = self._driver.close(trial.handle, lost=lost)
-        assert record is not None, "a trial ended twice"
+        if record is None:
+            self._orphans[trial.slot.spec.trial_id] = trial
+            return
         self.outcome.trials += 1
         self.outcome.steps += record.steps
         self.outcome.stopped_early += record.status == "pruned"
@@ -286,13 +286,9 @@ class VirtualCluster:
         out.node_failures += 1
         for trial in node.running.values():
             trial.run += 1
-            trial.deaths += 1
             out.lost += max(now - trial.checked, 0.0)
             out.busy -= trial.trained - trial.kept[1]
-            if trial.deaths > RETRIES:
-                self._close(trial, lost=f"its process died {trial.deaths} times")
-                continue
-            self._orphans.append(trial)
+            self._close(trial, lost="its process died")
         node.running.clear()
         self._at(now + REPAIR_SECONDS, "up", place)
         self._fill(now)

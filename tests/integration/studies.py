@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {
         "early_stopping": {"rule": "median", "after": 0.0},
     },
     "evaluate": {"seeds": 2, "allow_underpowered": True},
-    "resources": {"cpus": 1, "gpus": 0},
+    "resources": {"cpus": 1, "gpus": 0, "actors": 2},
 }
 SMALL_TRIALS = 3 * (5 + 2)
 

@@ -91,7 +91,7 @@ def test_a_second_driver_is_refused_with_the_name_of_the_first(tmp_path):
     assert "Traceback" not in second.stderr
 
 
-def test_a_damaged_ledger_part_is_named_and_a_run_sets_it_aside(tmp_path):
+def test_a_damaged_ledger_part_is_named_and_a_run_sets_it_aside(runs, tmp_path):
     study = write_study(tmp_path)
     part = tmp_path / "runs" / "small" / "ledger" / "part-abc.parquet"
     part.parent.mkdir(parents=True)

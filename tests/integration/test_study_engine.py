@@ -61,7 +61,7 @@ OWN_STUDY = {
 
 def go(path, runs, **options):
     """Run a study file in this process; gives its outcome."""
-    return run_study(load_study(path), RunOptions(runs=runs, **options), Console(file=io.StringIO()))
+    return run_study(load_study(path), RunOptions(runs=runs, mirror=False, **options), Console(file=io.StringIO()))
 
 
 def records(outcome):
@@ -123,9 +123,9 @@ def test_more_seeds_and_arms_run_only_what_is_new(broad, shared_ray):
     assert {r.trial_id for r in records(again)} >= before
 
 
-def test_failed_trials_run_again_on_request_and_changed_code_is_asked_about(shared_ray, tmp_path):
+def test_failed_trials_run_again_on_request_and_changed_code_is_asked_about(shared_ray, runs, tmp_path):
     (tmp_path / "own_match.py").write_text(OWN, encoding="utf-8")
-    path, runs = write_study(tmp_path, **OWN_STUDY), tmp_path / "runs"
+    path = write_study(tmp_path, **OWN_STUDY)
     first = go(path, runs)
     assert first.blocked == ["own-without-steady on digits-2l-30s"]
     assert len(first.failed) == 2

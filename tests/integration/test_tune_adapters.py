@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,10 @@ class Instant(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.config = new_config
+        mark = Path(new_config["cache"]) / "died"
+        if new_config["spec"] == "9" and Path(new_config["cache"], "dies").exists() and not mark.exists():
+            mark.touch()
+            os._exit(1)  # as when the process is killed while no trial runs in it
         return True
 
     def step(self) -> dict[str, Any]:
@@ -38,6 +43,8 @@ class Driver:
     answers: dict[str, str] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     fails_at: int | None = None
+    handed_more: int = 0
+    lost: list[str] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
@@ -48,7 +55,7 @@ class Driver:
         return SimpleNamespace(plan=SimpleNamespace(study=SimpleNamespace(study="instant"), cells=[]))
 
     def hand_out(self, handle: str) -> Any:
-        if self.handed >= self.trials:
+        if self.handed >= self.trials + self.handed_more:
             return None
         self.handed += 1
         return SimpleNamespace(spec=SimpleNamespace(model_dump_json=lambda number=self.handed: str(number)))
@@ -60,6 +67,9 @@ class Driver:
     def close(self, handle: str, *, lost: str | None = None) -> Any:
         if self.fails_at == len(self.closed):
             raise OSError("no space left on device")
+        if lost:
+            self.lost.append(lost)
+            return None
         self.closed.append(self.answers[handle])
         return handle
 
@@ -86,6 +96,17 @@ def test_tune_lets_go_of_trials_that_ended(shared_ray, tmp_path, monkeypatch):
     assert len(records) == 25
     assert len(kept) == 25
     assert max(kept) <= 8, "four actors, and what is on its way to them"
+
+
+def test_a_process_that_dies_between_two_trials_costs_one_attempt(shared_ray, tmp_path):
+    """Tune reports the death of a process that it was resetting twice, once as a failure beyond all retries."""
+    (tmp_path / "dies").touch()
+    driver = Driver(SimpleNamespace(checkpoints=tmp_path), trials=24)
+    driver.handed_more = 1
+    run_instant(driver, tmp_path)
+    assert (tmp_path / "died").exists()
+    assert driver.lost == ["the trial's process died (killed, or out of memory?)"]
+    assert sorted(map(int, driver.closed)) == [n for n in range(1, 26) if n != 9]
 
 
 def test_a_record_that_cannot_be_written_ends_the_run_with_its_own_error(shared_ray, tmp_path):

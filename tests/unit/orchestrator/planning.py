@@ -35,6 +35,7 @@ class KeptInMemory(Ledger):
 
 def small_study(folder: Path, *overrides: str, **changes: Any) -> LoadedStudy:
     """Three arms of digits, 24 steps, six reports."""
+    changes["resources"] = {"actors": None, **changes.get("resources", {})}
     return load_study(write_study(folder, **changes), overrides)
 
 

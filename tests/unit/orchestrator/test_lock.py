@@ -16,6 +16,7 @@ import pytest
 from orchestrator import lock
 from orchestrator.errors import StudyBusy
 from orchestrator.lock import Holder, study_lock
+from orchestrator.signals import interruptible
 
 HOLD = """
 import sys, time
@@ -188,7 +189,7 @@ def test_of_many_drivers_that_find_no_lock_one_wins(path: Path) -> None:
 
 def test_a_driver_that_stood_still_and_was_followed_ends(path: Path, apart: None) -> None:
     def stand_still_and_be_followed() -> None:
-        with study_lock(path):
+        with study_lock(path), interruptible():
             theirs = Holder(host="elsewhere", machine="x", process=1, process_start="1", since="2025-01-01")
             (path.parent / "run.lock.2").write_bytes(theirs.encoded())
             try:

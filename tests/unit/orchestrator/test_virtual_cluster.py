@@ -114,7 +114,7 @@ def test_a_trial_that_loses_its_process_too_often_fails_and_the_study_goes_on(tm
     outcome = VirtualCluster(driver, Fixed(), shape).run()
     assert outcome.failed > 0
     assert outcome.trials == len(ledger.kept) == 6
-    assert any("died 4 times" in (r.error or "") for r in ledger.kept)
+    assert any("died, 4 times" in (r.error or "") for r in ledger.kept)
 
 
 def test_the_same_seed_gives_the_same_run(stopping):
