@@ -10,7 +10,7 @@ CPUs, actors reused, each contender in a process of its own, in turns:
 - bare: `ray.tune.Tuner` with `OptunaSearch`, no logger, and no checkpoints of Tune's own;
 - callback: the same with `MLflowLoggerCallback` on SQLite.
 
-The clock runs from the first suggestion to the last result processed; ours: to the last record durable in the ledger. The start
+Ray is up before the clock starts, and so is the mirror's process, which `ablate run` starts before Ray. The clock runs from the first suggestion to the last result processed; ours: to the last record durable in the ledger. The start
 of the actors is inside. `steady` leaves it out: the clock then starts when the first trial has ended. How long the mirror takes
 after that to have everything in MLflow is given beside it. No contender's worker imports torch.
 """
@@ -185,13 +185,14 @@ def measure(name: str, trials: int, actors: int, folder: Path) -> dict[str, floa
     from orchestrator.cluster import cluster
 
     clock = Clock()
+    if name == "ours":
+        return _ours(clock, trials, actors, folder)
     with cluster(num_cpus=actors):
-        if name == "ours":
-            return _ours(clock, trials, actors, folder)
         return _theirs(clock, trials, folder, mlflow=name == "callback")
 
 
 def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, float]:
+    from orchestrator.cluster import cluster
     from orchestrator.driver import StudyDriver
     from orchestrator.folders import StudyFolders
     from orchestrator.mirror_process import MirrorProcess
@@ -224,7 +225,7 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
 
     driver.hand_out = timed  # type: ignore[method-assign]
     mirror = MirrorProcess(folders.study, f"sqlite:///{folder}/mlflow.db", folders.log / "mlflow.log")
-    with mirror, open(os.devnull, "w") as nowhere:  # noqa: PTH123
+    with mirror, cluster(num_cpus=actors), open(os.devnull, "w") as nowhere:  # in this order, as `run_study` does  # noqa: PTH123
         view = StudyView(
             Console(file=nowhere, force_terminal=True, width=120), driver, pending=lambda: str(mirror.status().written)
         )

@@ -28,7 +28,7 @@ LONGEST_WAIT = 30.0
 SHARE_OF_TIME = 0.25
 """A sync reads the whole ledger, so in a long study the next one waits until this share of the time went to syncs."""
 PROGRESS_EVERY = 0.5
-NICENESS = 10
+NICENESS = 19
 
 
 class Follower:
