@@ -10,9 +10,10 @@ CPUs, actors reused, each contender in a process of its own, in turns:
 - bare: `ray.tune.Tuner` with `OptunaSearch`, no logger, and no checkpoints of Tune's own;
 - callback: the same with `MLflowLoggerCallback` on SQLite.
 
-Ray is up before the clock starts, and so is the mirror's process, which `ablate run` starts before Ray. The clock runs from the first suggestion to the last result processed; ours: to the last record durable in the ledger. The start
-of the actors is inside. `steady` leaves it out: the clock then starts when the first trial has ended. How long the mirror takes
-after that to have everything in MLflow is given beside it. No contender's worker imports torch.
+Ray is up before the clock starts, and so is the mirror's process, which `ablate run` starts before Ray. The clock runs from the
+first suggestion to the last result processed; ours: to the last record durable in the ledger. The start of the actors is inside.
+`steady` leaves it out: the clock then starts when the first trial has ended. How long the mirror takes after that to have
+everything in MLflow is given beside it. No contender's worker imports torch.
 """
 
 from __future__ import annotations
