@@ -154,7 +154,13 @@ def child(verb: str, path: Path, runs: Path) -> None:
         import ray.tune  # noqa: F401  the driver's memory has Ray in it
 
         resume(path, runs)
-    print(json.dumps({"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({"peak_mib": peak_mib()}))
+
+
+def peak_mib() -> float:
+    """Of this process since it began. `ru_maxrss` would begin at what its parent had when it started this one."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def main() -> None:
