@@ -173,12 +173,12 @@ class Damage:
         """Let the study run until a random moment after its next record; False where it is done."""
         if self.process is None or self.process.poll() is not None:
             self.start(self.runs)
-        records = len(self.ledger.parts())
+        records = len(self.ledger.records())
         wanted = self.random.randint(0, 1)
         checkpoints = self.study / "checkpoints"
         self.wait(
             lambda: (
-                len(self.ledger.parts()) > records + wanted
+                len(self.ledger.records()) > records + wanted  # not files, which are merged meanwhile
                 or (self.running() and wants_checkpoint and any(checkpoints.glob("*.pt")))
             ),
             600,
