@@ -66,8 +66,8 @@ class CellSearch:
         """
         if self._cell.search.sampler == "grid":
             return dict(self._cell.start[number])
-        with warnings.catch_warnings():  # of Optuna: a sampler is experimental, a fit did not converge, all is known already
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a sampler is experimental, a fit did not converge, all is known already
             for _, generation in groupby(history[self._told :], self._generation_of):
                 records = list(generation)
                 if self._cell.search.sampler in _KEEPS_ITS_OWN_NOTES:
