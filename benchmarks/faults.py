@@ -44,7 +44,7 @@ from results.report import load_table
 
 KINDS = ("driver", "actor", "raylet", "gcs", "disk", "part", "checkpoint", "clock")
 PROCESSES = {"actor": "ray::AblationTr", "raylet": "raylet", "gcs": "gcs_server"}
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 DISK_MIB = 256
 STUDY: dict[str, Any] = {
     "study": "faults",
@@ -348,7 +348,7 @@ class Damage:
 
     def _clock(self) -> None:
         self._driver()
-        self.start(self.runs, LD_PRELOAD=str(FAKETIME), FAKETIME="-1d", FAKETIME_DONT_FAKE_MONOTONIC="1")
+        self.start(self.runs, LD_PRELOAD=str(FAKETIME), FAKETIME="-1d")
 
     def in_mlflow(self) -> Counter[str]:
         """How often MLflow has each trial, read without MLflow."""
