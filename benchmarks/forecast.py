@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from memory import peak_mib
 from rich.console import Console
 from rich.table import Table
 
@@ -222,7 +222,7 @@ def large_forecast(trials: int, ledger: Path | None, folder: Path) -> dict[str, 
         "large_load": load,
         "large_makespan_hours": told["makespan_hours"]["expected"],
         "large_utilisation": told["utilisation"],
-        "large_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "large_peak_mib": peak_mib(),
     }
 
 

@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
+
+from memory import peak_mib
 
 from results.ledger import FILES_MERGED, MOST_ROWS, PARTS_MERGED, Ledger
 from results.ledger_parts import encode, to_table
@@ -113,7 +114,7 @@ def load(folder: Path) -> dict[str, float]:
     began, worked = time.perf_counter(), time.process_time()
     records = Ledger(folder).records()
     seconds, cpu = time.perf_counter() - began, time.process_time() - worked
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mib()
     return {"records": len(records), "seconds": seconds, "cpu_seconds": cpu, "peak_mib": peak}
 
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from memory import peak_mib
 from rich.console import Console
 from rich.table import Table
 
@@ -176,7 +176,7 @@ class Clock:
             "first_500": (self.ends[part] - self.ends[0]) / part,
             "last_500": (self.ends[-1] - self.ends[-1 - part]) / part,
             "start": self.ends[0] - self.began,
-            "driver_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "driver_mib": peak_mib(),
             "catch_up": catch_up,
         }
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from memory import peak_mib
 from rich.console import Console
 from rich.table import Table
 
@@ -155,12 +156,6 @@ def child(verb: str, path: Path, runs: Path) -> None:
 
         resume(path, runs)
     print(json.dumps({"peak_mib": peak_mib()}))
-
-
-def peak_mib() -> float:
-    """Of this process since it began. `ru_maxrss` would begin at what its parent had when it started this one."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def main() -> None:
