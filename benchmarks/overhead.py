@@ -197,7 +197,6 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
     from orchestrator.driver import StudyDriver
     from orchestrator.folders import StudyFolders
     from orchestrator.mirror_process import MirrorProcess
-    from orchestrator.provenance import code_provenance
     from orchestrator.runner import manifest
     from orchestrator.state import StudyState
     from orchestrator.study import load_study
@@ -216,8 +215,10 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
     plan = make_plan(loaded.spec)
     assert plan.trials == trials, plan.trials
     ledger = Ledger(folders.ledger)
-    manifest(plan, loaded).save(folders.study)
-    driver = StudyDriver(StudyState(plan, ledger.records()), folders, ledger, code=code_provenance(), actors=actors)
+    described = manifest(plan, loaded)
+    described.save(folders.study)
+    state, code = StudyState(plan, ledger.records()), described.provenance["code"]
+    driver = StudyDriver(state, folders, ledger, code=code, actors=actors)
     hand_out = driver.hand_out
 
     def timed(handle: str) -> Any:

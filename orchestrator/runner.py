@@ -20,7 +20,7 @@ from orchestrator.limits import RunLimits
 from orchestrator.lock import study_lock
 from orchestrator.mirror_process import PROGRESS_NAME, MirrorProcess, MirrorStatus, tracking_uri
 from orchestrator.open_trials import OpenTrials
-from orchestrator.provenance import code_provenance, run_provenance
+from orchestrator.provenance import run_provenance
 from orchestrator.quiet import quiet_output
 from orchestrator.signals import interruptible
 from orchestrator.state import StudyState
@@ -111,14 +111,16 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
             reopened=OpenTrials(folders.open).by_search(),
         )
         remember_sources(folders.study, plan)
-        manifest(plan, loaded, decisions).save(folders.study)
+        described = manifest(plan, loaded, decisions)
+        described.save(folders.study)
         outcome = RunOutcome(folders=folders, plan=plan)
         uri = options.mlflow_uri or tracking_uri(options.runs)
         mirror = None
         if options.mirror and (not state.done or not _mirrored(folders, uri, len(records))):
             mirror = stack.enter_context(MirrorProcess(folders.study, uri, folders.log / "mlflow.log"))
         if not state.done:
-            driver = StudyDriver(state, folders, ledger, code=code_provenance(), actors=study.resources.actors)
+            code = described.provenance["code"]
+            driver = StudyDriver(state, folders, ledger, code=code, actors=study.resources.actors)
             try:
                 with interruptible():
                     _train(driver, options, console, mirror)

@@ -259,7 +259,7 @@ def study_content(
                 "ablate.level": "study",
                 "ablate.reference": manifest.reference,
                 NOTE_TAG: notes.study_note(manifest, selected),
-                "mlflow.source.git.commit": str(manifest.provenance.get("commit") or ""),
+                "mlflow.source.git.commit": str(manifest.provenance.get("code", {}).get("commit") or ""),
                 **_source_tags(manifest.study),
             },
             points=[Point(k, float(v), ended, len(records)) for k, v in counts.items()],

@@ -298,6 +298,12 @@ def test_a_study_without_records_has_a_run() -> None:
     assert study_of([], manifest()).status == "RUNNING"
 
 
+def test_a_study_has_the_commit_of_its_last_run() -> None:
+    studied = manifest(provenance={"code": {"commit": "abc", "dirty": False}})
+    assert study_of([], studied).tags["mlflow.source.git.commit"] == "abc"
+    assert "mlflow.source.git.commit" not in study_of([], manifest()).tags
+
+
 def test_equal_content_has_an_equal_digest() -> None:
     one, other = (cell_of([record(seconds=s)], manifest()) for s in (1.0, 2.0))
     assert one.digest() == dataclasses.replace(one).digest()
