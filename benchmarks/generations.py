@@ -175,7 +175,15 @@ def real_idle(plan: Plan, records: Sequence[Any], slower: float) -> float:
             path.mkdir(parents=True, exist_ok=True)
         ledger = Ledger(folders.ledger)
         driver = StudyDriver(StudyState(without_evaluation(plan), []), folders, ledger, code={}, actors=actors)
-        run_trials(driver, sleeper(records, slower), cpus=1, gpus=0, cache=folders.pools, on_record=lambda record: None)
+        run_trials(
+            driver,
+            sleeper(records, slower),
+            processes=actors,
+            cpus=1,
+            gpus=0,
+            cache=folders.pools,
+            on_record=lambda record: None,
+        )
         found = ledger.records()
     began = min(r.started_at.timestamp() for r in found)
     ended = max(r.started_at.timestamp() + r.wall_seconds for r in found)

@@ -237,7 +237,7 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
             view.record(record)
 
         with view.showing():
-            run_trials(driver, instant(), cpus=1, gpus=0, cache=folders.pools, on_record=on_record)
+            run_trials(driver, instant(), processes=actors, cpus=1, gpus=0, cache=folders.pools, on_record=on_record)
         end = time.perf_counter()
         status = mirror.finish(600)
         catch_up = time.perf_counter() - end

@@ -80,7 +80,7 @@ class StudyDriver:
         self._builder = RecordBuilder()
         self._open = OpenTrials(folders.open)
         self._code = dict(code)
-        self._actors = actors
+        self.actors = actors
         self.limit: Callable[[StudyDriver], str | None] | None = None
         """Ends the run early: asked before each trial, it says why no further one may start, or None."""
         self._write_copies(state.copies())
@@ -97,7 +97,7 @@ class StudyDriver:
 
     def hand_out(self, handle: str) -> Slot | None:
         """The next trial, to be known as `handle`; None while there is nothing to do or all actors are taken."""
-        if self._actors is not None and len(self.running) >= self._actors:
+        if self.actors is not None and len(self.running) >= self.actors:
             return None
         if self.stopped is None and self.limit is not None:
             self.stopped = self.limit(self)

@@ -159,6 +159,8 @@ def _train(driver: StudyDriver, options: RunOptions, console: Console, mirror: M
                 f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs; ask for less, or add a node"
             )
         gpus = gpus_per_trial(study.resources, total.get("GPU", 0))
+        if options.address is None:
+            driver.actors = actors  # a cluster may grow, and must see that more is wanted; this machine does not
         driver.limit = options.limits.watch(gpus)
         plan = driver.state.plan
         build_pools(ray, missing_blocks(plan, folders), folders.pools, gpus=gpus, console=console)
@@ -170,7 +172,7 @@ def _train(driver: StudyDriver, options: RunOptions, console: Console, mirror: M
         view = StudyView(console, driver, pending=pending)
         view.note(f"{driver.state.remaining} trials to run, {actors} at a time")
         with view.showing():
-            _tune(driver, view, gpus)
+            _tune(driver, view, actors, gpus)
 
 
 def missing_blocks(plan: Plan, folders: StudyFolders) -> list[tuple[DataSpec, int]]:
@@ -197,13 +199,14 @@ def _by_class(images: Images, classes: int) -> Any:
     return np.stack([c[:n] for c in chosen]).transpose(0, 1, 3, 4, 2)
 
 
-def _tune(driver: StudyDriver, view: StudyView, gpus: float) -> None:
+def _tune(driver: StudyDriver, view: StudyView, actors: int, gpus: float) -> None:
     from orchestrator.tune_adapters import run_trials
     from trainables.trainable import AblationTrainable
 
     run_trials(
         driver,
         AblationTrainable,
+        processes=actors,
         cpus=driver.state.plan.study.resources.cpus,
         gpus=gpus,
         cache=driver.folders.pools,

@@ -14,14 +14,13 @@ from ray.tune.search import Searcher
 
 from orchestrator.cluster import ClusterLost, lost_cluster
 from orchestrator.driver import StudyDriver
+from orchestrator.tune_controller import Controller
 from results.records import TrialRecord
 from trainables.algorithms import module_folders
 from trainables.trainable import PAYLOAD
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """At the cluster's own processes."""
-_KEPT_FOR_A_RESTORE = ("_stopped_trials", "_failed_trials", "_trials_to_cache")
-"""Sets of trials in Tune's controller; private, so a test holds them against the Ray that is installed."""
 
 
 class StudySearcher(Searcher):  # type: ignore[misc]
@@ -85,13 +84,15 @@ class _Ended(BaseException):
 class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     """Stops a trial when it is above its own limits, which come from its own cell's complete generations.
 
-    It also makes Tune's controller let go of trials that ended. Tune keeps every trial, with its last result, for a restore that
-    studies never make, and walks the list at every step: memory and time per trial would grow with the length of the study.
+    Being handed Tune's controller at every turn, it also sees to its processes, and to what it keeps of trials that ended: memory
+    and time per trial would otherwise grow with the length of the study.
     """
 
-    def __init__(self, driver: StudyDriver) -> None:
+    def __init__(self, driver: StudyDriver, processes: int) -> None:
         super().__init__()
         self._driver = driver
+        self._processes = processes
+        self._controller: Controller | None = None
         self._looked = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -104,6 +105,9 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
             self._looked = time.monotonic()
             if lost := lost_cluster():
                 raise _Ended(lost)
+        if self._controller is None:
+            self._controller = Controller(tune_controller, self._processes)
+        self._controller.ask_for_processes()
         return super().choose_trial_to_run(tune_controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -111,19 +115,23 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         stop = self._driver.receive(trial.trial_id, result[PAYLOAD][0])
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """A process was lost."""
+        if self._controller is not None:
+            self._controller.drop_idle_processes()
+
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Let go of the trials that ended before this one, which Tune is still busy with."""
-        trials = tune_controller.get_trials()
-        ended = {t for t in trials if t.is_finished()}
-        trials[:] = [t for t in trials if t not in ended]
-        for name in _KEPT_FOR_A_RESTORE:
-            getattr(tune_controller, name).difference_update(ended)
+        """Keep the trial's process, and let go of the trials that ended before, for Tune is still busy with this one."""
+        assert self._controller is not None, "Tune asks for a trial to run before one can end"
+        self._controller.keep_processes(trial.placement_group_factory)
+        self._controller.forget_ended_trials()
 
 
 def run_trials(
     driver: StudyDriver,
     trainable: type[tune.Trainable],
     *,
+    processes: int,
     cpus: int,
     gpus: float,
     cache: Path,
@@ -134,6 +142,7 @@ def run_trials(
     Args:
         driver: What to run, and where records go.
         trainable: `AblationTrainable`, or what answers as it does.
+        processes: How many trials fit on the cluster side by side.
         cpus: Of one trial.
         gpus: Of one trial, also a fraction.
         cache: Folder of synthetic pools.
@@ -146,7 +155,7 @@ def run_trials(
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}),
             tune_config=tune.TuneConfig(
-                search_alg=searcher, scheduler=StudyScheduler(driver), num_samples=-1, reuse_actors=True
+                search_alg=searcher, scheduler=StudyScheduler(driver, processes), num_samples=-1, reuse_actors=True
             ),
             run_config=tune.RunConfig(
                 name=driver.state.plan.study.study,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,6 @@ from typing import Any
 import pytest
 from ray import tune
 
-from orchestrator import tune_adapters
 from orchestrator.tune_adapters import StudyScheduler, run_trials
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 class Instant(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
+        Path(config["cache"], f"process-{os.getpid()}").touch()
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -45,17 +46,21 @@ class Driver:
     fails_at: int | None = None
     handed_more: int = 0
     lost: list[str] = field(default_factory=list)
+    generation: int | None = None
+    enough: Callable[[], bool] = lambda: False
 
     @property
     def done(self) -> bool:
-        return len(self.closed) >= self.trials
+        return len(self.closed) >= self.trials or (self.enough() and self.handed == len(self.closed))
 
     @property
     def state(self) -> Any:
         return SimpleNamespace(plan=SimpleNamespace(study=SimpleNamespace(study="instant"), cells=[]))
 
     def hand_out(self, handle: str) -> Any:
-        if self.handed >= self.trials + self.handed_more:
+        if self.handed >= self.trials + self.handed_more or self.enough():
+            return None
+        if self.generation and self.handed - len(self.closed) >= self.generation - len(self.closed) % self.generation:
             return None
         self.handed += 1
         return SimpleNamespace(spec=SimpleNamespace(model_dump_json=lambda number=self.handed: str(number)))
@@ -76,7 +81,7 @@ class Driver:
 
 def run_instant(driver: Driver, tmp_path: Path) -> list[Any]:
     records: list[Any] = []
-    run_trials(driver, Instant, cpus=1, gpus=0, cache=tmp_path, on_record=records.append)  # type: ignore[arg-type]
+    run_trials(driver, Instant, processes=2, cpus=2, gpus=0, cache=tmp_path, on_record=records.append)  # type: ignore[arg-type]
     return records
 
 
@@ -86,8 +91,7 @@ def test_tune_lets_go_of_trials_that_ended(shared_ray, tmp_path, monkeypatch):
 
     def counting(self, tune_controller, trial, result):
         forget(self, tune_controller, trial, result)
-        sets = [getattr(tune_controller, name) for name in tune_adapters._KEPT_FOR_A_RESTORE]
-        kept.append(max(len(tune_controller.get_trials()), *map(len, sets)))
+        kept.append(self._controller.kept_for_a_restore())
 
     monkeypatch.setattr(StudyScheduler, "on_trial_complete", counting)
     driver = Driver(SimpleNamespace(checkpoints=tmp_path), trials=25)
@@ -95,7 +99,24 @@ def test_tune_lets_go_of_trials_that_ended(shared_ray, tmp_path, monkeypatch):
     assert sorted(map(int, driver.closed)) == list(range(1, 26))
     assert len(records) == 25
     assert len(kept) == 25
-    assert max(kept) <= 8, "four actors, and what is on its way to them"
+    assert max(kept) <= 6, "two processes, and what is on its way to them"
+
+
+def test_processes_are_kept_while_a_generation_comes_to_its_end(shared_ray, tmp_path):
+    """Both wait there, of which Tune by itself keeps one."""
+    driver = Driver(SimpleNamespace(checkpoints=tmp_path), trials=24, generation=2)
+    run_instant(driver, tmp_path)
+    assert len(driver.closed) == 24
+    assert len(list(tmp_path.glob("process-*"))) == 2
+
+
+def test_a_start_of_a_process_is_seen_through(shared_ray, tmp_path):
+    """Tune by itself gives a trial whose process is starting to one that becomes free, and kills the one that starts."""
+    driver = Driver(SimpleNamespace(checkpoints=tmp_path), trials=10_000)
+    driver.enough = lambda: len(list(tmp_path.glob("process-*"))) == 2
+    run_instant(driver, tmp_path)
+    assert driver.enough()
+    assert len(driver.closed) < 10_000, "both processes were up before the trials, which take no time, were through"
 
 
 def test_a_process_that_dies_between_two_trials_costs_one_attempt(shared_ray, tmp_path):

@@ -1,0 +1,71 @@
+"""What Ray Tune's controller must be told about processes and trials, and has no public setting for.
+
+Everything private to Tune that the orchestrator touches is here, and `tests/integration/test_tune_adapters.py` holds it against the
+Ray that is installed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+MOST_AT_ONCE = 200
+"""Processes that are asked for side by side, as Tune's own searchers do."""
+_KEPT_FOR_A_RESTORE = ("_stopped_trials", "_failed_trials", "_trials_to_cache")
+"""Sets of trials in Tune's controller."""
+
+
+class Controller:
+    """A hold on Tune's controller, which it hands to its scheduler.
+
+    By itself, Tune with a searcher
+
+    - starts one process after another, each only when the one before it is up;
+    - gives a trial whose process is starting to one that becomes free, and kills the one that starts: trials that are shorter than
+      the start of a process are all run by a single one, and each pays for a start that is given up;
+    - ends all but one of the processes that wait while a generation comes to its end, and starts them again after it.
+
+    Here the processes that fit are started side by side, a start is seen through, and processes are kept until the study ends.
+
+    Args:
+        controller: What Tune hands to its scheduler.
+        processes: How many fit on the cluster.
+    """
+
+    def __init__(self, controller: Any, processes: int) -> None:
+        self._tune = getattr(controller, "_tune_controller", controller)
+        self._processes = processes
+        self._kept: set[Any] = set()
+        self._reuse = self._tune._maybe_reuse_cached_actor
+        self._tune._maybe_reuse_cached_actor = self._reuse_unless_starting
+
+    def ask_for_processes(self) -> None:
+        """Let Tune ask for as many trials as processes are still to be started, and for one at least."""
+        missing = self._processes - len(self._tune._started_actors)
+        self._tune.update_max_pending_trials(min(max(missing, 1), MOST_AT_ONCE))
+
+    def keep_processes(self, resources: Any) -> None:
+        """Keep as many idle processes with these resources as fit."""
+        if resources not in self._kept:
+            self._kept.add(resources)
+            self._tune._actor_cache.increase_max(resources, self._processes)
+
+    def drop_idle_processes(self) -> None:
+        """End those that wait for a trial: where one died, others of its node may have, and only a trial would find out."""
+        self._tune._cleanup_cached_actors(force_all=True)
+
+    def forget_ended_trials(self) -> None:
+        """Let go of trials that ended. Tune keeps each, with its last result, for a restore that studies never make."""
+        trials = self._tune.get_trials()
+        ended = {t for t in trials if t.is_finished()}
+        trials[:] = [t for t in trials if t not in ended]
+        for name in _KEPT_FOR_A_RESTORE:
+            getattr(self._tune, name).difference_update(ended)
+
+    def kept_for_a_restore(self) -> int:
+        """The most trials in any of Tune's own lists."""
+        return max(len(self._tune.get_trials()), *(len(getattr(self._tune, name)) for name in _KEPT_FOR_A_RESTORE))
+
+    def _reuse_unless_starting(self, trial: Any) -> bool:
+        own = self._tune._trial_to_actor.get(trial)
+        starting = own in self._tune._actor_manager.live_actors and own not in self._tune._started_actors
+        return False if starting else bool(self._reuse(trial))
