@@ -19,6 +19,9 @@ GROUPS: dict[str, dict[str, Range]] = {
         "unlabelled_weight": FloatRange(0.3, 3.0, log=True),
         "synthetic_weight": FloatRange(0.05, 2.0, log=True),
         "detector_weight": FloatRange(0.3, 3.0, log=True),
+        "final_weight": FloatRange(0.3, 10.0, log=True),
+        "consistency_weight": FloatRange(10.0, 300.0, log=True),
+        "fairness_weight": FloatRange(0.001, 0.1, log=True),
     },
     "optimiser": {
         "learning_rate": FloatRange(0.01, 0.2, log=True),

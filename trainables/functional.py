@@ -47,6 +47,27 @@ def selected_cross_entropy(classifier: ToLogits, images: Tensor, labels: Tensor,
     return selected_losses(classifier, images, labels, selected).mean()
 
 
+def selected_divergence(classifier: ToLogits, images: Tensor, targets: Tensor, selected: Tensor) -> Tensor:
+    """mean over all U of 1[selected] KL(target | softmax(classifier(image))): the unlabelled loss of UDA (eq. 1).
+
+    Args:
+        classifier: Images [n, C, H, W] to logits [n, K].
+        images: Strong views [U, C, H, W].
+        targets: Probabilities [U, K].
+        selected: bool [U].
+    """
+    chosen = selected.nonzero().squeeze(1)
+    if len(chosen) == 0:
+        return targets.new_zeros(())
+    predicted = classifier(images[chosen]).log_softmax(dim=1)
+    return F.kl_div(predicted, targets[chosen], reduction="sum") / len(images)
+
+
+def normalised(weights: Tensor) -> Tensor:
+    """Weights [..., K] over their sum along the last dimension."""
+    return weights / weights.sum(dim=-1, keepdim=True)
+
+
 def routed_losses(
     features: Callable[[Tensor], Tensor],
     heads: tuple[ToLogits, ToLogits],

@@ -250,7 +250,7 @@ def cosine_rate(peak: float, step: int, steps: int) -> float:
 
 def _optimiser(modules: torch.nn.Module, config: AlgorithmConfig, momentum: float) -> torch.optim.SGD:
     """Nesterov SGD; weight decay acts on weight matrices and kernels, not on biases and normalisation."""
-    parameters = list(modules.parameters())
+    parameters = [p for p in modules.parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
     groups: list[dict[str, Any]] = [

@@ -183,7 +183,7 @@ def test_a_pool_without_synthetic_or_without_real_images_trains(arm: Arm, blocks
         assert "detector_auroc" not in row  # there is nothing to tell apart
 
 
-@every_unlabelled_arm
+@pytest.mark.parametrize("arm", [a for a in UNLABELLED_ARMS if a.algorithm in ("fixmatch", "rsmatch", "uda")], ids=str)
 def test_no_pseudo_label_is_confident_enough(arm: Arm, blocks: Blocks) -> None:
     spec = trial(arm, config={"threshold": 1.0}, steps=6, reports=1)
     row = run(Trainer(spec, blocks(spec.data), CPU))[-1][1]

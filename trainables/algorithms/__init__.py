@@ -17,11 +17,18 @@ from trainables.algorithms.base import (
 )
 from trainables.algorithms.declarations import declaration_problems
 from trainables.algorithms.fixmatch import FixMatch
+from trainables.algorithms.flexmatch import FlexMatch
+from trainables.algorithms.freematch import FreeMatch
+from trainables.algorithms.mean_teacher import MeanTeacher
+from trainables.algorithms.pseudo_label import PseudoLabel
 from trainables.algorithms.registry import ALGORITHMS, AlgorithmNotFound, module_folders, resolve
 from trainables.algorithms.rsmatch import RSMatch
+from trainables.algorithms.softmatch import SoftMatch
 from trainables.algorithms.supervised import Supervised
+from trainables.algorithms.uda import UDA
 
-ALGORITHMS.update({a.name: a for a in (Supervised, FixMatch, RSMatch)})
+BUILT_IN = (Supervised, PseudoLabel, MeanTeacher, UDA, FixMatch, FlexMatch, FreeMatch, SoftMatch, RSMatch)
+ALGORITHMS.update({a.name: a for a in BUILT_IN})
 
 __all__ = [
     "ALGORITHMS",
