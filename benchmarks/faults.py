@@ -38,7 +38,7 @@ from typing import Any
 
 import yaml
 
-from results.ledger import Ledger
+from results.ledger import Ledger, LedgerDamaged
 from results.records import TrialRecord
 from results.report import load_table
 
@@ -173,18 +173,25 @@ class Damage:
         """Let the study run until a random moment after its next record; False where it is done."""
         if self.process is None or self.process.poll() is not None:
             self.start(self.runs)
-        records = len(self.ledger.records())
+        records = max(self.recorded(), len(self.seen))
         wanted = self.random.randint(0, 1)
         checkpoints = self.study / "checkpoints"
         self.wait(
             lambda: (
-                len(self.ledger.records()) > records + wanted  # not files, which are merged meanwhile
+                self.recorded() > records + wanted  # not files, which are merged meanwhile
                 or (self.running() and wants_checkpoint and any(checkpoints.glob("*.pt")))
             ),
             600,
         )
         self.wait(lambda: False, self.random.uniform(0, 1.5))
         return self.process is not None and self.process.poll() is None
+
+    def recorded(self) -> int:
+        """Trials in the ledger; -1 while a part that was cut off on purpose has not been set aside."""
+        try:
+            return len(self.ledger.records())
+        except LedgerDamaged:
+            return -1
 
     def running(self) -> bool:
         """Whether a trial process is alive."""
@@ -231,7 +238,7 @@ class Damage:
                 return
         try:
             now = {r.trial_id: r for r in self.ledger.records()}
-        except Exception as problem:  # cut off on purpose, and not yet set aside by a run
+        except LedgerDamaged as problem:  # cut off on purpose, and not yet set aside by a run
             print(f"  {problem}", file=sys.stderr)
             return
         self.lost |= set(self.seen) - set(now)

@@ -14,6 +14,7 @@ GROUPS: dict[str, dict[str, Range]] = {
     "thresholds": {
         "threshold": FloatRange(0.7, 0.99),
         "synthetic_threshold": FloatRange(0.3, 0.9),
+        "temperature": FloatRange(0.2, 1.0),
     },
     "loss-weights": {
         "unlabelled_weight": FloatRange(0.3, 3.0, log=True),
@@ -32,6 +33,17 @@ GROUPS: dict[str, dict[str, Range]] = {
         "warmup_share": FloatRange(0.05, 0.5),
         "real_prior": FloatRange(0.2, 0.8),
         "memory_decay": FloatRange(0.0, 0.98),
+    },
+    "schedules": {
+        "ramp_start": FloatRange(0.0, 0.3),
+        "ramp_end": FloatRange(0.3, 1.0),
+        "ramp_share": FloatRange(0.05, 0.6),
+        "annealing": Choice(("linear", "log", "exp")),
+    },
+    "averages": {
+        "decay": FloatRange(0.9, 0.9999),
+        "early_decay": FloatRange(0.9, 0.999),
+        "teacher_decay": FloatRange(0.99, 0.9999),
     },
     "labels": {
         "data.labels_per_class": IntRange(1, 16, log=True),

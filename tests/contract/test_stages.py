@@ -29,6 +29,17 @@ OTHER: dict[str, Any] = {
     "warmup_share": 0.6,
     "real_prior": 0.3,
     "memory_decay": 0.3,
+    "final_weight": 1.0,
+    "ramp_start": 0.05,
+    "ramp_end": 0.4,
+    "consistency_weight": 20.0,
+    "ramp_share": 0.6,
+    "early_decay": 0.9,
+    "teacher_decay": 0.9,
+    "temperature": 0.9,
+    "annealing": "exp",
+    "fairness_weight": 0.5,
+    "decay": 0.5,
 }
 CHANGEABLE = [
     (arm, field)
@@ -86,7 +97,10 @@ def test_a_change_to_the_same_values_changes_nothing(blocks: Blocks) -> None:
 @pytest.mark.parametrize(("arm", "field"), CHANGEABLE, ids=str)
 def test_every_field_that_may_change_does_change_training(arm: Arm, field: str, blocks: Blocks) -> None:
     """So nothing that follows from the configuration stays as it was built."""
-    first = first_stage(arm, steps=20, reports=4)
+    apart = (
+        {"unlabelled_weight": 0.05, "learning_rate": 0.2} if field == "fairness_weight" else {}
+    )  # more than one class
+    first = first_stage(arm, steps=20, reports=4, config=apart)
     spec = first.followed_by(20, {field: OTHER[field]})
     plain = first.followed_by(20, {})
     block = with_pool(blocks(spec.data), np.arange(40))  # seen often enough to be remembered

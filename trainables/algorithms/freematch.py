@@ -113,7 +113,7 @@ class FreeMatch(Algorithm):
         if not len(logits):
             return logits.sum()
         averages = self.modules["averages"]
-        average: Tensor = averages.prediction / averages.histogram  # type: ignore[operator,assignment]
+        average: Tensor = averages.prediction / averages.histogram  # type: ignore[operator, arg-type]
         prediction = logits.softmax(dim=1)
         histogram = torch.bincount(logits.detach().argmax(dim=1), minlength=logits.shape[1]) / n
         there = histogram > 0
