@@ -53,7 +53,7 @@ class Cell:
                 "algorithm": self.arm.algorithm,
                 "off": list(self.arm.off),
                 "defaults": dict(self.defaults),
-                "data": self.condition.data.values(),
+                "data": self.condition.data.identity(),
                 "training": self.condition.training.values(),
                 "threads": self.threads,
             }

@@ -204,17 +204,20 @@ def build_pools(ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: Path, *, 
         return
 
     @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)  # type: ignore[untyped-decorator]
-    def build(spec_json: str, seed: int, folder: str) -> None:
+    def build(spec_json: str, seed: int, folder: str, started_in: str) -> None:
         import torch
 
+        from trainables.data.base import look_from
         from trainables.data.seed_block import make_pools
+
+        look_from(Path(started_in))
 
         torch.set_num_threads(1)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         make_pools(DataSpec.model_validate_json(spec_json), seed, Path(folder), device=device)
 
     console.print(f"making synthetic images for {len(jobs)} seed blocks …", highlight=False)
-    waiting = [build.remote(spec.model_dump_json(), seed, str(cache.resolve())) for spec, seed in jobs]
+    waiting = [build.remote(spec.model_dump_json(), seed, str(cache.resolve()), str(Path.cwd())) for spec, seed in jobs]
     while waiting:
         done, waiting = ray.wait(waiting, num_returns=1, timeout=1.0)
         if lost := lost_cluster():

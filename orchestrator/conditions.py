@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ from itertools import product
 from typing import Any
 
 from results.manifest import ConditionInfo
-from trainables.data import DATASETS
+from trainables.data import dataset_of
 from trainables.specs import DataSpec, TrainingSpec
 
 SECTIONS: dict[str, type[DataSpec] | type[TrainingSpec]] = {"data": DataSpec, "training": TrainingSpec}
@@ -35,8 +36,9 @@ class Condition:
         """Name, title and fields as the report shows them."""
         data = self.data
         percent = f"{100 * data.contamination:.10g}"
-        name = f"{data.dataset}-{data.labels_per_class}l-{percent.replace('.', '_')}s"
-        title = f"{DATASETS[data.dataset].title}, {data.labels_per_class} labels per class, {percent} % synthetic"
+        dataset = dataset_of(data.dataset)
+        name = f"{_plain(dataset.name)}-{data.labels_per_class}l-{percent.replace('.', '_')}s"
+        title = f"{dataset.title}, {data.labels_per_class} labels per class, {percent} % synthetic"
         for place, text in self.changes:
             name += f"-{place.split('.')[-1]}={_slug(text)}"
             title += f", {place.split('.')[-1].replace('_', ' ')} {text}"
@@ -75,6 +77,11 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple | list):
         return "+".join(map(str, value)) or "none"
     return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _plain(name: str) -> str:
+    """A dataset's name with nothing in it that means something to a file system: a folder has the name that its user chose."""
+    return re.sub(r"[^\w.-]+", "-", name)
 
 
 def _slug(text: str) -> str:

@@ -17,7 +17,7 @@ from orchestrator.folders import StudyFolders
 from orchestrator.study_plan import Plan
 from orchestrator.timings import Sample, TrialTimings
 from results.records import TrialRecord
-from trainables.data import DATASETS
+from trainables.data import dataset_of
 from trainables.data.seed_block import missing_pools
 from trainables.data.splits import synthetic_count
 from trainables.specs import DataSpec, Phase
@@ -236,7 +236,7 @@ def disk(
 
 def pool_bytes(spec: DataSpec) -> int:
     """Of one seed block's synthetic images and their classes, as kept on disk."""
-    dataset = DATASETS[spec.dataset]
+    dataset = dataset_of(spec.dataset)
     test = 0 if dataset.official_test else dataset.test_size
     chosen = dataset.num_classes * (spec.labels_per_class + spec.validation_size)
     real = max(dataset.size - test - dataset.generator_size - chosen, 0)

@@ -19,7 +19,7 @@ from orchestrator.virtual_cluster import Course
 from results.constraints import parse_constraint
 from results.records import TrialRecord
 from search_spaces import Choice, IntRange, Range
-from trainables.data import DATASETS
+from trainables.data import dataset_of
 
 Row = tuple[int, dict[str, float]]
 
@@ -157,7 +157,7 @@ def _resample(curve: Sequence[tuple[int, float]], total: int, steps: Sequence[in
 
 def _model_rows(cell: Cell, steps: Sequence[int], names: Sequence[str], draws: np.random.Generator) -> list[list[Row]]:
     """Errors that fall from chance to 10 to 40 %, in the grain of the validation set."""
-    classes = DATASETS[cell.condition.data.dataset].num_classes
+    classes = dataset_of(cell.condition.data.dataset).num_classes
     images = classes * cell.condition.data.validation_size
     chance = 100 * (1 - 1 / classes)
     found = []

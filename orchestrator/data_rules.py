@@ -13,6 +13,9 @@ from orchestrator.errors import did_you_mean, quoted
 from orchestrator.rules import repeated, rule, unknown
 from orchestrator.study_problems import Finding, findings
 from orchestrator.yaml_source import KeyPath, describe
+from trainables.data import dataset_of, is_dataset, size_problem
+from trainables.data.datasets import FOLDER_NAME, DatasetDamaged, DatasetMissing, ImageFolder
+from trainables.data.seed_block import load_dataset
 
 if TYPE_CHECKING:
     from orchestrator.study import StudySpec
@@ -22,15 +25,14 @@ MOST_CONDITIONS = 10_000
 
 @rule("data.dataset")
 def _dataset_exists(study: StudySpec) -> Iterator[Finding]:
-    name, known = study.data.dataset, trainables.data.DATASETS
-    if name not in known:
-        yield Finding(("data", "dataset"), f"no dataset {quoted(name)}{did_you_mean(name, known)}")
+    name = study.data.dataset
+    if not is_dataset(name):
+        yield Finding(("data", "dataset"), _no_dataset(name))
 
 
 @rule("data.dataset", data=True)
 def _dataset_is_here(study: StudySpec) -> Iterator[Finding]:
-    dataset = trainables.data.DATASETS.get(study.data.dataset)
-    problem = dataset.missing() if dataset else None
+    problem = _unreadable(study.data.dataset)
     if problem:
         yield Finding(("data", "dataset"), problem)
 
@@ -50,9 +52,9 @@ def _contamination_needs_generators(study: StudySpec) -> Iterator[Finding]:
 
 @rule("data", "conditions")
 def _dataset_is_large_enough(study: StudySpec) -> Iterator[Finding]:
-    if study.conditions or study.data.dataset not in trainables.data.DATASETS:
+    if study.conditions or not is_dataset(study.data.dataset):
         return
-    problem = trainables.data.check_sizes(study.data)
+    problem = size_problem(study.data)
     if problem:
         yield Finding(("data", "labels_per_class"), problem, ("data",))
 
@@ -62,9 +64,9 @@ def _conditions_datasets_are_here(study: StudySpec) -> Iterator[Finding]:
     seen = {study.data.dataset}
     for at, changes in _entries(study):
         name = changes.get("data.dataset", study.data.dataset)
-        if isinstance(name, str) and name not in seen and name in trainables.data.DATASETS:
+        if isinstance(name, str) and name not in seen:
             seen.add(name)
-            problem = trainables.data.DATASETS[name].missing()
+            problem = _unreadable(name)
             if problem:
                 yield Finding(at, problem, ("conditions",))
 
@@ -82,7 +84,7 @@ def _conditions_fit(study: StudySpec) -> Iterator[Finding]:
     yield from wrong
     if wrong:
         return
-    names: dict[str, int] = {}
+    names: dict[str, tuple[int, str]] = {}
     reported: set[tuple[KeyPath, str]] = set()
     for number, (at, changes) in enumerate(_entries(study), start=1):
         for finding in _condition_problems(study, at, changes):
@@ -91,11 +93,18 @@ def _conditions_fit(study: StudySpec) -> Iterator[Finding]:
                 yield finding
         if reported:
             continue
-        name = make_condition(study.data, study.training, changes).info.name
-        if name in names:
-            message = f"condition {number} is the same as condition {names[name]} ({name}); keep one"
+        condition = make_condition(study.data, study.training, changes)
+        name, dataset = condition.info.name, condition.data.dataset
+        earlier, its_dataset = names.setdefault(name, (number, dataset))
+        if its_dataset != dataset:
+            message = (
+                f"{its_dataset} and {dataset} have the same name, by which tables tell them apart; rename one folder"
+            )
             yield Finding(at, message, ("conditions",))
-        names.setdefault(name, number)
+        elif earlier != number:
+            yield Finding(
+                at, f"condition {number} is the same as condition {earlier} ({name}); keep one", ("conditions",)
+            )
 
 
 def _unknown_fields(study: StudySpec) -> Iterator[Finding]:
@@ -130,10 +139,9 @@ def _condition_problems(study: StudySpec, at: KeyPath, changes: dict[str, Any]) 
                 yield Finding((*at, field), f"{name}: {finding.message}", ("conditions",))
             return
     data = make_condition(study.data, study.training, changes).data
-    known = trainables.data.DATASETS
     place = (*at, next((f for f in changes if f.startswith("data.")), "")) if changes else at
-    if data.dataset not in known:
-        yield Finding(place, f"no dataset {quoted(data.dataset)}{did_you_mean(data.dataset, known)}", ("conditions",))
+    if not is_dataset(data.dataset):
+        yield Finding(place, _no_dataset(data.dataset), ("conditions",))
         return
     for generator in data.generators:
         if generator not in trainables.data.GENERATORS:
@@ -143,6 +151,28 @@ def _condition_problems(study: StudySpec, at: KeyPath, changes: dict[str, Any]) 
     if data.contamination > 0 and not data.generators:
         message = f"contamination is {data.contamination}, but there is no generator; name one, or set it to 0"
         yield Finding(place, message, ("conditions",))
-    problem = trainables.data.check_sizes(data)
+    problem = size_problem(data)
     if problem:
         yield Finding(place, problem, ("conditions",))
+
+
+def _no_dataset(name: str) -> str:
+    return f"no dataset {quoted(name)}{did_you_mean(name, [*trainables.data.DATASETS, FOLDER_NAME])}"
+
+
+def _unreadable(name: str) -> str | None:
+    """Why this machine cannot read the dataset; None where it can, or where there is no such dataset.
+
+    The images of a folder are read in whole, for anything may be in it; they stay in memory for the plan.
+    """
+    if not is_dataset(name):
+        return None
+    dataset = dataset_of(name)
+    if reason := dataset.missing():
+        return reason
+    if isinstance(dataset, ImageFolder):
+        try:
+            load_dataset(name)
+        except (DatasetMissing, DatasetDamaged) as problem:
+            return str(problem)
+    return None

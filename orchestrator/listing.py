@@ -11,6 +11,7 @@ from orchestrator.sections import DESIGNS, SAMPLERS
 from search_spaces import GROUPS, Choice
 from trainables.algorithms import ALGORITHMS
 from trainables.data import DATASETS, GENERATORS
+from trainables.data.datasets import FOLDER_NAME
 
 KINDS = ("algorithms", "components", "datasets", "designs", "generators", "samplers", "spaces")
 
@@ -61,6 +62,14 @@ def _datasets() -> Listing:
             d.missing() or "yes",
         )
         for d in DATASETS.values()
+    ] + [
+        (
+            FOLDER_NAME,
+            "sub-folders",
+            "as found",
+            "PATH/train/CLASS/*.png + PATH/test",
+            "your own images: docs/studies.md",
+        )
     ]
 
 

@@ -13,7 +13,7 @@ from orchestrator.study_plan import Plan
 from results.power import POWER, detectable_effect, seeds_to_detect
 from results.records import TrialRecord
 from results.statistics import seeds_needed, smallest_sign_flip_p
-from trainables.data import DATASETS
+from trainables.data import dataset_of
 
 MOST_SIMULATED = 40
 """Cells up to which the seeds that would decide an arm's difference are found by simulation; beyond, by Student's test."""
@@ -49,7 +49,7 @@ def prospects(plan: Plan, records: Iterable[TrialRecord]) -> list[dict[str, Any]
     for condition in plan.conditions:
         name = condition.info.name
         others = [a for a in arms[name] if a != reference]
-        images = DATASETS[condition.data.dataset].num_classes * condition.data.validation_size
+        images = dataset_of(condition.data.dataset).num_classes * condition.data.validation_size
         found.append(
             {
                 "condition": name,

@@ -33,7 +33,7 @@ from results.manifest import StudyManifest
 from results.origins import origin_of
 from results.records import TrialRecord
 from results.selection import RecordIndex
-from trainables.data import DATASETS, Images
+from trainables.data import Images
 from trainables.data.seed_block import cut_block, make_pools, missing_pools
 from trainables.files import remove_temporary_files, replacing
 from trainables.specs import DataSpec
@@ -189,7 +189,7 @@ def save_sample(folders: StudyFolders, spec: DataSpec, seed: int) -> Path:
     for name, pool in zip(spec.generators, pools, strict=False):
         arrays[f"synthetic_{name}"] = _by_class(pool, dataset.num_classes)
     with replacing(path) as temporary, temporary.open("wb") as handle:
-        np.savez(handle, classes=np.array(DATASETS[spec.dataset].classes), **arrays)
+        np.savez(handle, classes=np.array(dataset.classes), **arrays)
     return path
 
 

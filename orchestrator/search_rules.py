@@ -140,9 +140,9 @@ def _labels_are_searched_and_there(study: StudySpec) -> Iterator[Finding]:
         yield Finding(at, f"{LABELS}: expected whole numbers from 1 on")
         return
     most = max(whole)
-    if study.data.dataset in trainables.data.DATASETS and not study.conditions:
+    if trainables.data.is_dataset(study.data.dataset) and not study.conditions:
         changes = {"labels_per_class": most, "validation_per_class": study.data.validation_size}
-        problem = trainables.data.check_sizes(study.data.model_copy(update=changes))
+        problem = trainables.data.size_problem(study.data.model_copy(update=changes))
         if problem:
             yield Finding(at, f"{LABELS} up to {most}: {problem}")
 

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from orchestrator.conditions import Condition, changes_of, make_condition
 from orchestrator.errors import InputError, Problem, quoted
+from orchestrator.image_folders import place_image_folders
 from orchestrator.overrides import apply_overrides
 from orchestrator.rules import broken_rules
 from orchestrator.sections import (
@@ -174,6 +175,7 @@ def load_study(
         raise InputError([Problem(name, None, "", "is empty; studies/digits.yaml shows what a study file holds")])
     if isinstance(document.data, dict):
         apply_overrides(document, overrides)
+        place_image_folders(document.data, folder)
     problems = list(document.problems)
     unresolved = _resolve_algorithms(document.data, folder)
     spec, found = _check(document, need_data=need_data)

@@ -35,6 +35,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         self._driver = driver
         self._constants = {
             "cache": str(cache.resolve()),
+            "started_in": str(Path.cwd()),
             "checkpoints": str(driver.folders.checkpoints.resolve()),
             "modules": module_folders({c.arm.algorithm for c in driver.state.plan.cells}),
         }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import pairwise
+from pathlib import PurePath
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -13,12 +15,21 @@ from trainables.configuration import Configuration, content_hash
 
 Phase = Literal["tune", "evaluate"]
 NetworkName = Literal["small-cnn"]
+FOLDER_PREFIX = "folder:"
+"""Begins the name of a dataset that is a folder of images."""
+
+
+def folder_of(dataset: str) -> str | None:
+    """PATH of a dataset called `folder:PATH`; None for one with another name, and where PATH is empty."""
+    path = dataset.removeprefix(FOLDER_PREFIX)
+    return path if path != dataset and path.strip() else None
 
 
 class DataSpec(Configuration):
     """One data condition. A seed block cuts the dataset into disjoint parts of these sizes, see `data/splits.py`."""
 
-    dataset: str = Field(description="A name from `ablate list datasets`")
+    dataset: str = Field(description="A name from `ablate list datasets`, or folder:PATH")
+    """The path of a folder is made absolute, since other processes look for it from elsewhere."""
     labels_per_class: int = Field(4, ge=1, le=100_000, description="Labelled images of each class, all real")
     validation_per_class: int | None = Field(
         None, ge=1, le=100_000, description="Validation images of each class; as many as labelled ones unless given"
@@ -37,6 +48,21 @@ class DataSpec(Configuration):
     @classmethod
     def _list_to_tuple(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("dataset")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        path = folder_of(value)
+        return f"{FOLDER_PREFIX}{os.path.abspath(path)}" if path else value  # noqa: PTH100  a Path keeps `..`
+
+    def identity(self) -> dict[str, Any]:
+        """All that the data's part of an outcome depends on, as JSON values: a folder counts by its name, not its place.
+
+        What is in the folder counts too, by the fingerprint that a trial carries beside it.
+        """
+        path = folder_of(self.dataset)
+        values = self.values()
+        return {**values, "dataset": f"{FOLDER_PREFIX}{PurePath(path).name}"} if path else values
 
     @property
     def validation_size(self) -> int:
@@ -157,7 +183,7 @@ class TrialSpec(Configuration):
     @cached_property
     def trial_id(self) -> str:
         """Content hash over all that can change the outcome."""
-        return content_hash(self.values())
+        return content_hash({**self.values(), "data": self.data.identity()})
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Pydantic's copy, without the `trial_id` that the original may have worked out already."""

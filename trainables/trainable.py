@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from trainables.algorithms import AlgorithmNotFound, resolve
-from trainables.data.datasets import DatasetDamaged, DatasetMissing
+from trainables.data.base import DatasetDamaged, DatasetMissing, look_from
 from trainables.data.seed_block import SeedBlock, load_seed_block
 from trainables.environment import environment
 from trainables.files import checkpoint_path
@@ -62,10 +62,11 @@ _EXPECTED = (
 class AblationTrainable(tune.Trainable):  # type: ignore[misc]
     """Runs the trial in `config["spec"]` (a TrialSpec as JSON) and goes on from its own checkpoint if there is one.
 
-    `config` also has `cache` and `checkpoints` (folders), and may have `modules`, a list of folders in which a user's own
-    algorithm is looked for (see `resolve`). Every result's payload carries `rows`, the (step, metrics) pairs that are new
-    since the last one, or all of them after a resume. A trial that raises ends with `failed` and `traceback` in its payload:
-    Tune's own retries are for processes that die.
+    `config` also has `cache` and `checkpoints` (folders), and may have `started_in`, the folder from which datasets are
+    looked for, and `modules`, a list of folders in which a user's own algorithm is looked for (see `resolve`). Every
+    result's payload carries `rows`, the (step, metrics) pairs that are new since the last one, or all of them after a
+    resume. A trial that raises ends with `failed` and `traceback` in its payload: Tune's own retries are for processes
+    that die.
 
     A trial with stages goes on from the checkpoint of its `parent()` if that is there, and otherwise trains from the
     beginning, to the same bits. `rows` and `seconds` include what it took over; `first_step` and `inherited_seconds` say
@@ -152,6 +153,7 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
                 "install the same versions on every node, or run the study again"
             )
         torch.set_num_threads(spec.threads)
+        look_from(Path(self.config.get("started_in", "")))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         block = seed_block(spec.data, spec.seed, spec.phase, self.config["cache"], str(device))
         self._provenance = block.provenance

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from trainables.algorithms import ALGORITHMS, AlgorithmConfig, Batch, Task
-from trainables.data import DATASETS
+from trainables.data import dataset_of
 from trainables.data.seed_block import SeedBlock
 from trainables.diagnostics import Diagnostics
 from trainables.files import append_digest, replacing, without_digest
@@ -56,7 +56,7 @@ class Trainer:
         self.rows: list[tuple[int, Row]] = []
         self.first_step, self.inherited_seconds = 0, 0.0
         """What was taken over from a trial of which this one is a continuation."""
-        dataset = DATASETS[spec.data.dataset]
+        dataset = dataset_of(spec.data.dataset)
         training = spec.training
 
         self._labels = _tensor(block.labelled.labels, device)

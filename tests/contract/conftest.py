@@ -8,30 +8,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.contract.trials import Blocks, made_up_fashion
-from trainables.data.datasets import FashionMNIST
+from tests.contract.made_up import made_up_data, use_made_up_data
+from tests.contract.trials import Blocks
 from trainables.data.generators import GENERATORS
 from trainables.data.seed_block import SeedBlock, load_dataset, load_seed_block
 from trainables.specs import DataSpec, Phase
 
 
 @contextmanager
-def quick_data(fashion: Path) -> Iterator[None]:
-    """Generators that train for a moment, and a Fashion-MNIST of 500 made-up images."""
+def quick_data(made_up: Path) -> Iterator[None]:
+    """Generators that train for a moment, and small made-up datasets in place of all that do not come with a package."""
     with pytest.MonkeyPatch.context() as patch:
         for generator in GENERATORS.values():
             patch.setattr(type(generator), "steps", 25)
-        patch.setattr(FashionMNIST, "folders", (fashion,))
-        patch.setattr(FashionMNIST, "generator_size", 150)
+        use_made_up_data(patch, made_up)
         load_dataset.cache_clear()
         yield
     load_dataset.cache_clear()
 
 
 @pytest.fixture(scope="session")
-def fashion_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("fashion-mnist")
-    made_up_fashion(folder, zipped=True)
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made-up")
+    made_up_data(folder)
     return folder
 
 
@@ -41,21 +40,21 @@ def pools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def blocks(fashion_folder: Path, pools: Path) -> Blocks:
+def blocks(made_up: Path, pools: Path) -> Blocks:
     """`load_seed_block` on quick data, each block made once."""
 
     @cache
     def block(spec: DataSpec, seed: int = 0, phase: Phase = "evaluate") -> SeedBlock:
-        with quick_data(fashion_folder):
+        with quick_data(made_up):
             return load_seed_block(spec, seed, phase, pools)
 
     return block
 
 
 @pytest.fixture
-def quick(fashion_folder: Path) -> Iterator[None]:
+def quick(made_up: Path) -> Iterator[None]:
     """Quick data for the length of a test."""
-    with quick_data(fashion_folder):
+    with quick_data(made_up):
         yield
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,13 +42,14 @@ def _arms() -> list[Arm]:
 
 ARMS = _arms()
 UNLABELLED_ARMS = [a for a in ARMS if a.algorithm != "supervised" and "unlabelled" not in a.off]
-SIZES = {"digits": 2, "fashion-mnist": 2}
+SIZES = {"digits": 2, "fashion-mnist": 2, "cifar-10": 2, "cifar-100": 1, "stl-10": 2, "svhn": 2, "folder": 2}
+"""Labels per class under which a dataset's made-up images are enough."""
 EAGER = {"threshold": 0.12, "synthetic_threshold": 0.5, "warmup_share": 0.3, "queue_size": 8}
 """Hyperparameters under which every branch of every algorithm is taken within a few steps."""
 
 
 def data_spec(dataset: str = "digits", **changes: Any) -> DataSpec:
-    return DataSpec(**{"dataset": dataset, "labels_per_class": SIZES[dataset], **changes})
+    return DataSpec(**{"dataset": dataset, "labels_per_class": SIZES[dataset.partition(":")[0]], **changes})
 
 
 def hyperparameters(algorithm: str, **changes: Any) -> dict[str, Any]:
@@ -114,24 +112,3 @@ def with_pool(block: SeedBlock, keep: np.ndarray) -> SeedBlock:
     """The block with these images of its unlabelled pool alone."""
     truth = block.unlabelled
     return replace(block, unlabelled=Unlabelled(pool=truth.pool.at(keep), generator=truth.generator[keep]))
-
-
-def write_idx(path: Path, array: np.ndarray, *, zipped: bool = False) -> None:
-    """An IDX file of unsigned bytes, as Fashion-MNIST comes."""
-    head = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-    content = head + array.astype(np.uint8).tobytes()
-    path.write_bytes(gzip.compress(content) if zipped else content)
-
-
-def made_up_fashion(folder: Path, *, train: int = 500, test: int = 60, zipped: bool = False) -> None:
-    """Four IDX files of 28×28: each class a bright bar at its own height, under noise."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
-    for part, n in {"train": train, "t10k": test}.items():
-        labels = rng.permutation(np.arange(n) % 10)
-        images = rng.integers(0, 80, (n, 28, 28))
-        for image, label in zip(images, labels, strict=True):
-            image[2 * label + 3 : 2 * label + 6, 4:24] += 150
-        end = ".gz" if zipped else ""
-        write_idx(folder / f"{part}-images-idx3-ubyte{end}", images, zipped=zipped)
-        write_idx(folder / f"{part}-labels-idx1-ubyte{end}", labels, zipped=zipped)

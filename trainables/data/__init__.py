@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from trainables.data.datasets import DATASETS, Dataset, Images
+from trainables.data.datasets import DATASETS, Dataset, Images, dataset_of, is_dataset
 from trainables.data.generators import GENERATORS, Generator
+from trainables.data.sizes import size_problem
 from trainables.data.splits import Split, check_sizes, cut
 
-__all__ = ["DATASETS", "GENERATORS", "Dataset", "Generator", "Images", "Split", "check_sizes", "cut"]
+__all__ = [
+    "DATASETS",
+    "GENERATORS",
+    "Dataset",
+    "Generator",
+    "Images",
+    "Split",
+    "check_sizes",
+    "cut",
+    "dataset_of",
+    "is_dataset",
+    "size_problem",
+]

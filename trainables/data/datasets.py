@@ -1,99 +1,33 @@
-"""Real images: one class per dataset, registered by name. Loading gives uint8 arrays; nothing here needs torch."""
+"""Real images by name. Loading gives uint8 arrays; nothing here needs torch."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import importlib.util
 import struct
 import zlib
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-U8 = NDArray[np.uint8]
-I64 = NDArray[np.int64]
+from trainables.data.base import (
+    I64,
+    U8,
+    Dataset,
+    DatasetDamaged,
+    DatasetMissing,
+    Images,
+    fingerprint_of,
+    place,
+)
+from trainables.data.image_folder import ImageFolder
+from trainables.data.published import CIFAR10, CIFAR100, STL10, SVHN
+from trainables.specs import FOLDER_PREFIX, folder_of
 
-
-class DatasetMissing(Exception):
-    """The dataset's files are not on this machine; the message says how to get them."""
-
-
-class DatasetDamaged(Exception):
-    """A file of the dataset is not what its format says; the message names it."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Images:
-    """A labelled set of images.
-
-    Attributes:
-        images: uint8 [n, C, H, W].
-        labels: int64 [n], 0 to K-1.
-    """
-
-    images: U8
-    labels: I64
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def at(self, index: I64) -> Images:
-        """The images at these places, copied."""
-        return Images(images=self.images[index], labels=self.labels[index])
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """20 hex digits over shape, pixels and labels."""
-        digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images).data)
-        digest.update(np.ascontiguousarray(self.labels).data)
-        return digest.hexdigest()[:20]
-
-
-class Dataset:
-    """One real dataset. A subclass sets the declarations, and implements `missing` and `load`.
-
-    `test` is None where the dataset has no official test part; then `test_size` images are cut off once, the same for
-    every seed block, so that no seed block trains on an image that another one is tested on.
-    """
-
-    name: ClassVar[str]
-    title: ClassVar[str]
-    classes: ClassVar[tuple[str, ...]]
-    image_shape: ClassVar[tuple[int, int, int]]
-    size: ClassVar[int]
-    """Images outside the official test part."""
-    test_size: ClassVar[int]
-    official_test: ClassVar[bool]
-    flip: ClassVar[bool]
-    """Whether a mirrored image still belongs to its class."""
-    generator_size: ClassVar[int]
-    """Images that only generators see, per seed block."""
-
-    def missing(self) -> str | None:
-        """None where `load` will find its files; else what is not there and how to get it."""
-        raise NotImplementedError
-
-    def load(self) -> tuple[Images, Images | None]:
-        """Training and official test part. Raises DatasetMissing or DatasetDamaged."""
-        raise NotImplementedError
-
-    @property
-    def num_classes(self) -> int:
-        """K."""
-        return len(self.classes)
-
-
-def fingerprint_of(train: Images, test: Images | None) -> str:
-    """Hash of all that a dataset's `load` gave."""
-    if test is None:
-        return train.fingerprint
-    return hashlib.sha256(f"{train.fingerprint}{test.fingerprint}".encode()).hexdigest()[:20]
+FOLDER_NAME = f"{FOLDER_PREFIX}PATH"
+"""How a folder of images is named."""
 
 
 class Digits(Dataset):
@@ -164,7 +98,7 @@ class FashionMNIST(Dataset):
         )
 
     def _folder(self) -> Path | None:
-        for folder in self.folders:
+        for folder in map(place, self.folders):
             if all(any((folder / f"{name}{end}").is_file() for end in ("", ".gz")) for name in self.files):
                 return folder
         return None
@@ -207,4 +141,47 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> U8:
     return data.reshape(shape).copy()  # torch takes arrays that may be written to
 
 
-DATASETS: dict[str, Dataset] = {d.name: d for d in (Digits(), FashionMNIST())}
+DATASETS: dict[str, Dataset] = {d.name: d for d in (Digits(), FashionMNIST(), CIFAR10(), CIFAR100(), STL10(), SVHN())}
+"""The datasets that have a name; a folder of images is found by `dataset_of`."""
+
+
+def is_dataset(name: str) -> bool:
+    """Whether a study may name it: one of DATASETS, or `folder:PATH`. Does not look at the disk."""
+    return name in DATASETS or bool(folder_of(name))
+
+
+def dataset_of(name: str) -> Dataset:
+    """The dataset that a study calls `name`: one of DATASETS, or for `folder:PATH` the images below PATH.
+
+    A folder is looked at when something is asked that only its files tell, and then once per process. Raises KeyError for
+    a name that `is_dataset` refuses.
+    """
+    path = folder_of(name)
+    return _image_folder(path) if path else DATASETS[name]
+
+
+@cache
+def _image_folder(path: str) -> ImageFolder:
+    return ImageFolder(Path(path))
+
+
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "DATASETS",
+    "FOLDER_NAME",
+    "I64",
+    "STL10",
+    "SVHN",
+    "U8",
+    "Dataset",
+    "DatasetDamaged",
+    "DatasetMissing",
+    "Digits",
+    "FashionMNIST",
+    "ImageFolder",
+    "Images",
+    "dataset_of",
+    "fingerprint_of",
+    "is_dataset",
+]

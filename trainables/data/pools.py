@@ -10,7 +10,7 @@ import numpy as np
 
 from trainables.code_files import PACKAGE, digest_of, files_behind
 from trainables.configuration import content_hash
-from trainables.data.datasets import DATASETS, U8, DatasetDamaged, Images
+from trainables.data.datasets import U8, DatasetDamaged, Images, dataset_of
 from trainables.data.generators import GENERATORS, Progress, _silent
 from trainables.data.splits import Split, synthetic_count
 from trainables.environment import environment
@@ -85,7 +85,7 @@ def load_pool(
         return _read(path)
     except (FileNotFoundError, DatasetDamaged):
         pass
-    dataset = DATASETS[pool.dataset]
+    dataset = dataset_of(pool.dataset)
     labels = np.arange(pool.count, dtype=np.int64) % dataset.num_classes
     images: U8 = GENERATORS[pool.generator].make(
         train,

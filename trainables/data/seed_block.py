@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.datasets import DATASETS, Dataset, Images, fingerprint_of
+from trainables.data.datasets import Dataset, Images, dataset_of, fingerprint_of
 from trainables.data.generators import Progress, _silent
 from trainables.data.pools import load_pool, pool_path, pool_specs
 from trainables.data.splits import Split, cut
@@ -46,14 +46,14 @@ class SeedBlock:
 @lru_cache(maxsize=2)
 def load_dataset(name: str) -> tuple[Images, Images | None, str]:
     """A dataset's training and official test part and its fingerprint, kept in memory."""
-    dataset = DATASETS[name]
+    dataset = dataset_of(name)
     train, test = dataset.load()
     return train, test, fingerprint_of(train, test)
 
 
 def cut_block(spec: DataSpec, seed: int) -> tuple[Dataset, Images, Split, str]:
     """The dataset, its training images, their split and the fingerprint for one seed block."""
-    dataset = DATASETS[spec.dataset]
+    dataset = dataset_of(spec.dataset)
     train, _, fingerprint = load_dataset(spec.dataset)
     return dataset, train, cut(dataset, train.labels, spec, seed), fingerprint
 

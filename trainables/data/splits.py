@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.data.datasets import DATASETS, I64, Dataset
+from trainables.data.datasets import I64, Dataset, dataset_of
 from trainables.seeds import stream_seed
 from trainables.specs import DataSpec
 
@@ -63,7 +63,7 @@ def check_sizes(spec: DataSpec) -> str | None:
     Judged without files, by the mean class size less a twentieth for uneven classes and four standard deviations for
     the random test and generator parts; `cut` makes certain.
     """
-    dataset = DATASETS[spec.dataset]
+    dataset = dataset_of(spec.dataset)
     free = dataset.size - dataset.generator_size - (0 if dataset.official_test else dataset.test_size)
     mean, share = free / dataset.num_classes, free / dataset.size
     most = int(0.95 * mean - 4 * math.sqrt(mean * (1 - share)))
