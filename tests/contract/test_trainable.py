@@ -11,6 +11,9 @@ import torch
 
 from tests.contract.trials import ARMS, Arm, Blocks, data_spec, run, trial
 from trainables import trainable
+from trainables.data.base import look_from
+from trainables.data.datasets import FashionMNIST
+from trainables.data.seed_block import load_dataset
 from trainables.environment import environment
 from trainables.files import checkpoint_path
 from trainables.source import source_of
@@ -191,3 +194,30 @@ def test_tunes_own_checkpoints_work_too(actor: Make, tmp_path: Path) -> None:
     second = actor(spec)
     second.load_checkpoint(str(tmp_path / "tune"))
     assert rows_of(second) == expected
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_datasets_are_looked_for_where_the_study_was_started(
+    told: bool,
+    config: Callable[[TrialSpec], dict[str, Any]],
+    made_up: Path,
+    blocks: Blocks,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = data_spec("fashion-mnist")
+    expected = blocks(spec).provenance
+    given = config(here(trial(Arm("fixmatch"), data=spec)))
+    monkeypatch.setattr(FashionMNIST, "folders", (Path("fashion-mnist"),))
+    monkeypatch.chdir(tmp_path)  # Tune puts its workers into a folder of its own
+    load_dataset.cache_clear()
+    trainable.seed_block.cache_clear()
+    actor = AblationTrainable(config={**given, "started_in": str(made_up)} if told else given)
+    try:
+        result = payload(actor.step())
+    finally:
+        look_from(Path())
+    if told:
+        assert result["data"] == expected
+    else:
+        assert "the IDX files" in result["failed"]
