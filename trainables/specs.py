@@ -12,7 +12,16 @@ from pydantic import Field, field_validator, model_validator
 from trainables.configuration import Configuration, content_hash
 
 Phase = Literal["tune", "evaluate"]
-NetworkName = Literal["small-cnn"]
+NetworkName = Literal["small-cnn", "wrn-28-2", "wrn-28-8", "resnet18", "resnet34", "resnet50"]
+NETWORKS: dict[NetworkName, str] = {
+    "small-cnn": "three convolutions, 24 thousand weights; for images of 8 to 64 pixels",
+    "wrn-28-2": "WideResNet-28-2, 1.5 million weights (Zagoruyko and Komodakis 2016, arXiv:1605.07146)",
+    "wrn-28-8": "WideResNet-28-8, 23 million weights (Zagoruyko and Komodakis 2016, arXiv:1605.07146)",
+    "resnet18": "torchvision's ResNet-18, 11 million weights (He et al. 2016, arXiv:1512.03385)",
+    "resnet34": "torchvision's ResNet-34, 21 million weights (He et al. 2016, arXiv:1512.03385)",
+    "resnet50": "torchvision's ResNet-50, 24 million weights (He et al. 2016, arXiv:1512.03385)",
+}
+"""Backbones, all normalised by group; how they are made is in `networks.py`."""
 
 
 class DataSpec(Configuration):
@@ -47,7 +56,7 @@ class DataSpec(Configuration):
 class TrainingSpec(Configuration):
     """The training loop's settings, the same for every arm."""
 
-    network: NetworkName = Field("small-cnn", description="Backbone")
+    network: NetworkName = Field("small-cnn", description="Backbone, a name from `ablate list networks`")
     steps: int = Field(400, ge=1, le=10_000_000, description="Optimiser steps of a full trial")
     reports: int = Field(10, ge=1, le=10_000, description="Validations, evenly spaced; the last one at the last step")
     batch_size: int = Field(16, ge=1, le=65_536, description="Labelled images a step")
