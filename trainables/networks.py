@@ -6,7 +6,7 @@ its batch: images that a loss does not use need no pass, and real and synthetic 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -222,23 +222,3 @@ def detector(task: Task) -> Pass:
         nn.Flatten(0),
     )
     return Pass(layers, task.precision).to(task.device)
-
-
-def join(classifier: nn.Module, groups: Iterable[Tensor]) -> list[Tensor]:
-    """Pass all groups of images through the backbone in one batch, and note the features for each group's own tensor.
-
-    Args:
-        classifier: As `networks.classifier` makes it; another one raises TypeError.
-        groups: float32 [n_i, C, H, W] each.
-
-    Returns:
-        Features [n_i, width] of each group, with gradient.
-    """
-    features = getattr(classifier, "features", None)
-    if not isinstance(features, Pass):
-        raise TypeError("classifier: a dense step needs one that trainables.networks.classifier has made")
-    tensors = list(groups)
-    found = torch.split(features(torch.cat(tensors)), [len(images) for images in tensors])
-    for images, answer in zip(tensors, found, strict=True):
-        features.note(images, answer)
-    return list(found)

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from trainables.configuration import Configuration, content_hash
 
 Phase = Literal["tune", "evaluate"]
+Precision = Literal["float32", "bfloat16"]
 NetworkName = Literal["small-cnn", "wrn-28-2", "wrn-28-8", "resnet18", "resnet34", "resnet50"]
 NETWORKS: dict[NetworkName, str] = {
     "small-cnn": "three convolutions, 24 thousand weights; for images of 8 to 64 pixels",
@@ -63,6 +64,12 @@ class TrainingSpec(Configuration):
     unlabelled_ratio: int = Field(4, ge=1, le=1024, description="μ: unlabelled images a step for each labelled one")
     momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of SGD")
     average_decay: float = Field(0.99, ge=0, lt=1, description="Decay of the averaged weights that are evaluated")
+    precision: Precision = Field(
+        "float32", description="What networks compute in; weights and losses are float32 anyway"
+    )
+    dense: bool = Field(
+        False, description="Pass all views in one batch, as the papers write it, in place of those that a loss uses"
+    )
 
     def report_steps(self) -> tuple[int, ...]:
         """Steps after which a trial validates, increasing; the last is `steps`."""

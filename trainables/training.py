@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from trainables.algorithms import ALGORITHMS, AlgorithmConfig, Batch, Task
 from trainables.data import DATASETS
 from trainables.data.seed_block import SeedBlock
+from trainables.dense import joined
 from trainables.diagnostics import Diagnostics
 from trainables.files import append_digest, replacing, without_digest
 from trainables.order import BatchOrder
@@ -82,6 +83,7 @@ class Trainer:
             num_unlabelled=len(pool),
             total_steps=training.steps,
             network=training.network,
+            precision=training.precision,
             device=device,
             generator=self._generator,
             weak_views=lambda index: self._unlabelled.weak(index, self._generator),
@@ -147,7 +149,11 @@ class Trainer:
         rate = cosine_rate(self.algorithm.config.learning_rate, self.step, self.spec.training.steps)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        output = self.algorithm.loss(batch, self.step)
+        if self.spec.training.dense:
+            with joined(self.algorithm.classifier, batch) as dense:
+                output = self.algorithm.loss(dense, self.step)
+        else:
+            output = self.algorithm.loss(batch, self.step)
         self._optimiser.zero_grad(set_to_none=False)  # every weight always has a gradient, so all are treated alike
         output.loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
@@ -177,14 +183,14 @@ class Trainer:
         if not self._uses_unlabelled:
             none, nowhere = labelled[0][:0], order[:0]
             return [
-                Batch(labelled=x, labels=y, weak=none, strong=none, index=nowhere)
+                Batch(labelled=x, labels=y, weak=none, strong_views=none, index=nowhere)
                 for x, y in zip(labelled, labels, strict=True)
             ]
         index = torch.cat([self._unlabelled_order.batch(s) for s in steps]).to(self.device)
         weak = self._unlabelled.weak(index, generator).chunk(len(steps))
         strong = self._unlabelled.strong(index, generator).chunk(len(steps))
         return [
-            Batch(labelled=x, labels=y, weak=w, strong=s, index=i)
+            Batch(labelled=x, labels=y, weak=w, strong_views=s, index=i)
             for x, y, w, s, i in zip(labelled, labels, weak, strong, index.chunk(len(steps)), strict=True)
         ]
 

@@ -145,7 +145,9 @@ class Recorded:
         labelled = self.normal(LABELLED) + labels.view(-1, 1, 1, 1)
         index = torch.randperm(POOL, generator=self.random)[:BATCH]
         weak = self.pool[index] + 0.1 * self.normal(BATCH)
-        return Batch(labelled=labelled, labels=labels, weak=weak, strong=weak + 0.5 * self.normal(BATCH), index=index)
+        return Batch(
+            labelled=labelled, labels=labels, weak=weak, strong_views=weak + 0.5 * self.normal(BATCH), index=index
+        )
 
 
 def gradients(modules: torch.nn.Module, loss: Tensor) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.algorithms.base import Task
-from trainables.networks import BACKBONES, Classifier, classifier, detector, join
+from trainables.networks import BACKBONES, Classifier, Pass, classifier, detector
 from trainables.specs import NETWORKS, NetworkName
 
 CPU = torch.device("cpu")
@@ -139,24 +139,13 @@ def test_bfloat16_answers_in_float32_and_close(name: str) -> None:
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in rough.parameters())
 
 
-def test_joined_groups_are_answered_from_one_pass() -> None:
-    network = made("small-cnn", (1, 8, 8))
-    groups = [images(n, 1, 8, 8) for n in (3, 5)]
-    plain = [network(g) for g in groups]
-    passes: list[int] = []
-    handle = network.features.layers.register_forward_hook(lambda *_: passes.append(1))  # type: ignore[union-attr]
-    join(network, groups)
-    joined = [network(g) for g in groups]
-    assert len(passes) == 1
-    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(joined, plain, strict=True))
-    network(groups[0].clone())  # another tensor, even of the same images, is passed
-    assert len(passes) == 2
-    network.features.forget()  # type: ignore[operator]
-    network(groups[0])
-    assert len(passes) == 3
-    handle.remove()
-
-
-def test_only_our_own_classifiers_are_joined() -> None:
-    with pytest.raises(TypeError, match=r"trainables\.networks\.classifier"):
-        join(nn.Flatten(), [images(2, 1, 8, 8)])
+def test_a_noted_answer_is_given_for_that_very_tensor_until_it_is_forgotten() -> None:
+    features = made("small-cnn", (1, 8, 8)).features
+    assert isinstance(features, Pass)
+    batch, answer = images(3, 1, 8, 8), torch.zeros(3, 64)
+    plain = features(batch)
+    features.note(batch, answer)
+    assert features(batch) is answer
+    assert torch.equal(features(batch.clone()), plain)
+    features.forget()
+    assert torch.equal(features(batch), plain)
