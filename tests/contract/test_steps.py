@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.contract.trials import ARMS, CPU, EAGER, Arm, Blocks, outcome, recorded, run, trial
+from trainables import training
 from trainables.algorithms import ALGORITHMS, Algorithm, Batch, StepOutput, Task
 from trainables.dense import joined
 from trainables.training import Trainer
@@ -170,6 +171,7 @@ def test_views_that_no_loss_uses_are_never_made(blocks: Blocks, monkeypatch: pyt
         return make(self, index, draw)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Views, "made_strong", spy)
+    monkeypatch.setattr(training, "_FEW_PIXELS", 0)
     spec = trial(Arm("fixmatch"))
     used = [
         int(output.used.sum())
@@ -186,3 +188,12 @@ def test_a_classifier_of_another_make_cannot_be_joined() -> None:
         joined(torch.nn.Flatten(), world.batch()),
     ):
         pass
+
+
+def test_views_made_ahead_and_views_made_when_taken_train_alike_to_the_bit(
+    blocks: Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = trial(Arm("fixmatch"))
+    ahead = outcome(Trainer(spec, blocks(spec.data), CPU))
+    monkeypatch.setattr(training, "_FEW_PIXELS", 0)
+    assert outcome(Trainer(spec, blocks(spec.data), CPU)) == ahead
