@@ -1,6 +1,6 @@
 """What a FixMatch step costs, beside the least that it could cost and beside the way it is commonly written.
 
-    python benchmarks/train_step.py [--size 8|28] [--batch 16] [--ratio 4] [--repeats 9] [--json]
+    python benchmarks/train_step.py [--size 8|28] [--batch 16] [--ratio 4] [--repeats 9] [--parts] [--json]
 
 Three things are measured in one run, in turns, on one torch thread, and compared pair by pair; the medians of the pairs are given:
 
@@ -9,6 +9,10 @@ Three things are measured in one run, in turns, on one torch thread, and compare
   strong views whose pseudo-label was confident. Nothing that trains FixMatch with this network can be faster;
 - textbook: one dense pass over labelled, weak and strong views, with views made image by image with torchvision on PIL images in
   a DataLoader, and a mask on the loss, as the well-known ports of FixMatch do it.
+
+What is measured is processor time of this process, in which all three do all their work, so other programs on the machine
+count as little as they can; memory and caches are shared with them all the same. `--parts` also says where a step of ours
+spends it.
 
 28×28 is Fashion-MNIST where its files are on this machine, else scikit-learn's digits enlarged to that size.
 """
@@ -55,11 +59,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="labelled images a step")
     parser.add_argument("--ratio", type=int, default=4, help="unlabelled images for each labelled one")
     parser.add_argument("--repeats", type=int, default=9, help="pairs to measure")
+    parser.add_argument("--parts", action="store_true", help="also say what each part of a step costs")
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     options = parser.parse_args()
     torch.set_num_threads(1)
     sizes = (options.size,) if options.size else (8, 28)
-    results = {size: measure(size, options.batch, options.ratio, options.repeats) for size in sizes}
+    results = {size: measure(size, options.batch, options.ratio, options.repeats, options.parts) for size in sizes}
     worst = {
         "speedup_vs_textbook": min(r["speedup_vs_textbook"] for r in results.values()),
         "efficiency_vs_limit": min(r["efficiency_vs_limit"] for r in results.values()),
@@ -88,10 +93,12 @@ def table(results: dict[int, dict[str, float]], batch: int, ratio: int) -> Table
         found.add_column(f"{size}×{size}", justify="right")
     for title, (key, form) in rows.items():
         found.add_row(title, *(form.format(r[key]) for r in results.values()))
+    for part in PARTS if all(PARTS[0] in r for r in results.values()) else ():
+        found.add_row(part.replace("_", " ").replace(" ms", ", ms"), *(f"{r[part]:.2f}" for r in results.values()))
     return found
 
 
-def measure(size: int, batch: int, ratio: int, repeats: int) -> dict[str, float]:
+def measure(size: int, batch: int, ratio: int, repeats: int, parts: bool = False) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         dataset = "digits" if size == 8 else "fashion-mnist"
         if size == 28 and DATASETS[dataset].missing():
@@ -133,13 +140,14 @@ def measure(size: int, batch: int, ratio: int, repeats: int) -> dict[str, float]
         "share_outside_forward_backward": 1 - efficiency,
         **{f"{name}_ms": 1000 * statistics.median(values) / ours.length for name, values in seconds.items()},
         "used_share": used / (repeats * ours.length * batch * ratio),
+        **(parts_of(ours, repeats) if parts else {}),
     }
 
 
 def timed(work: Callable[[], None]) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     work()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 class Ours:
@@ -161,33 +169,99 @@ class Ours:
 
     def round(self) -> None:
         """As many steps as a measurement has, and their diagnostics."""
+        self.steps_alone()
+        self.trainer._diagnostics.report()
+
+    def steps_alone(self) -> None:
+        """As many steps as a measurement has."""
         self.steps.clear()
         for _ in range(self.length):
             self.trainer.train_step()
-        self.trainer._diagnostics.report()
 
 
-def limit_of(ours: Ours) -> Callable[[], None]:
+def limit_of(ours: Ours, *, labelled: bool = True, weak: bool = True, strong: bool = True) -> Callable[[], None]:
     """Forward and backward of the last round's tensors; all that is chosen or copied is ready beforehand."""
     network = copy.deepcopy(ours.trainer.algorithm.classifier)
     ready: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]] = []
     for batch, output in ours.steps:
         assert output.used is not None
         assert output.pseudo_label is not None
-        strong, label = batch.strong[output.used].clone(), output.pseudo_label[output.used].clone()
-        ready.append((batch.labelled.clone(), batch.labels, batch.weak.clone(), strong, label))
+        chosen = output.used.nonzero().squeeze(1)
+        used, label = batch.strong_views[chosen].clone(), output.pseudo_label[chosen].clone()
+        ready.append((batch.labelled.clone(), batch.labels, batch.weak.clone(), used, label))
 
     def work() -> None:
-        for labelled, labels, weak, strong, label in ready:
-            loss = F.cross_entropy(network(labelled), labels)
-            with torch.no_grad():
-                network(weak)
-            if len(strong):
-                loss = loss + F.cross_entropy(network(strong), label)
-            loss.backward()
+        for labelled_views, labels, weak_views, strong_views, label in ready:
+            losses = []
+            if labelled:
+                losses.append(F.cross_entropy(network(labelled_views), labels))
+            if weak:
+                with torch.no_grad():
+                    network(weak_views)
+            if strong and len(strong_views):
+                losses.append(F.cross_entropy(network(strong_views), label))
+            if losses:
+                torch.stack(losses).sum().backward()
             network.zero_grad(set_to_none=True)
 
     return work
+
+
+PARTS = (
+    "part_views_weak_ms",
+    "part_views_strong_ms",
+    "part_forward_weak_ms",
+    "part_forward_backward_labelled_ms",
+    "part_forward_backward_strong_ms",
+    "part_optimiser_ms",
+    "part_averaged_weights_ms",
+    "part_diagnostics_ms",
+    "part_rest_ms",
+)
+
+
+def parts_of(ours: Ours, repeats: int) -> dict[str, float]:
+    """Milliseconds of a step by its parts, medians over rounds; passes are timed by themselves, on the tensors of the round."""
+    trainer, steps = ours.trainer, ours.length
+    watch = {
+        "part_views_weak_ms": (trainer, "_batch"),
+        "part_views_strong_ms": (trainer._unlabelled, "made_strong"),
+        "part_optimiser_ms": (trainer._optimiser, "step"),
+        "part_averaged_weights_ms": (trainer, "_update_average"),
+    }
+    found: dict[str, list[float]] = {part: [] for part in PARTS}
+    for _ in range(repeats):
+        spent = dict.fromkeys(PARTS, 0.0)
+        originals = {part: getattr(*place) for part, place in watch.items()}
+        for part, (owner, name) in watch.items():
+            object.__setattr__(owner, name, stopwatch(originals[part], spent, part))
+        try:
+            total = timed(ours.steps_alone)
+        finally:
+            for owner, name in watch.values():
+                object.__delattr__(owner, name)
+        spent["part_diagnostics_ms"] = timed(trainer._diagnostics.report)
+        passes = {
+            "part_forward_backward_labelled_ms": limit_of(ours, weak=False, strong=False),
+            "part_forward_weak_ms": limit_of(ours, labelled=False, strong=False),
+            "part_forward_backward_strong_ms": limit_of(ours, labelled=False, weak=False),
+        }
+        spent |= {part: timed(work) for part, work in passes.items()}
+        spent["part_rest_ms"] = total + spent["part_diagnostics_ms"] - sum(spent.values())
+        for part, seconds in spent.items():
+            found[part].append(1000 * seconds / steps)
+    return {part: statistics.median(values) for part, values in found.items()}
+
+
+def stopwatch(work: Callable[..., Any], spent: dict[str, float], part: str) -> Callable[..., Any]:
+    def watched(*args: Any, **options: Any) -> Any:
+        before, started = sum(spent.values()), time.process_time()
+        answer = work(*args, **options)
+        inside = sum(spent.values()) - before  # of parts that this one calls
+        spent[part] += time.process_time() - started - inside
+        return answer
+
+    return watched
 
 
 class PilImages(Dataset[Any]):

@@ -12,8 +12,9 @@ from search_spaces import GROUPS, Choice
 from trainables.algorithms import ALGORITHMS
 from trainables.data import DATASETS, GENERATORS
 from trainables.data.datasets import FOLDER_NAME
+from trainables.specs import NETWORKS
 
-KINDS = ("algorithms", "components", "datasets", "designs", "generators", "samplers", "spaces")
+KINDS = ("algorithms", "components", "datasets", "designs", "generators", "networks", "samplers", "spaces")
 
 
 def listing(kind: str) -> Table:
@@ -24,6 +25,7 @@ def listing(kind: str) -> Table:
         "datasets": _datasets,
         "designs": _designs,
         "generators": _generators,
+        "networks": _networks,
         "samplers": _samplers,
         "spaces": _spaces,
     }[kind]()
@@ -79,6 +81,10 @@ def _generators() -> Listing:
 
 def _designs() -> Listing:
     return ("name", "arms besides the full method and the baselines"), DESIGNS.items()
+
+
+def _networks() -> Listing:
+    return ("name", "what it is"), NETWORKS.items()
 
 
 def _samplers() -> Listing:

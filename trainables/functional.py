@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from trainables.algorithms.base import Rows
 
 ToLogits = Callable[[Tensor], Tensor]
 
@@ -27,27 +31,27 @@ def pseudo_labels(classifier: ToLogits, weak: Tensor, threshold: float) -> tuple
     return label, confidence >= threshold
 
 
-def selected_losses(classifier: ToLogits, images: Tensor, labels: Tensor, selected: Tensor) -> Tensor:
+def selected_losses(classifier: ToLogits, images: Rows, labels: Tensor, selected: Tensor) -> Tensor:
     """Cross-entropy [U] of the selected images, 0 elsewhere.
 
-    Only selected images go through the classifier. Our networks treat every image by itself (group normalisation), so
-    this equals the masked loss over all images and costs as much as the images that count.
+    Only selected images are taken, and go through the classifier. Our networks treat every image by itself (group
+    normalisation), so this equals the masked loss over all images and costs as much as the images that count.
     """
-    losses = images.new_zeros(len(images))
     chosen = selected.nonzero().squeeze(1)
     if len(chosen) == 0:
-        return losses
-    return losses.index_copy(0, chosen, F.cross_entropy(classifier(images[chosen]), labels[chosen], reduction="none"))
+        return torch.zeros(len(images), device=labels.device)
+    losses = F.cross_entropy(classifier(images[chosen]), labels[chosen], reduction="none")
+    return losses.new_zeros(len(images)).index_copy(0, chosen, losses)
 
 
-def selected_cross_entropy(classifier: ToLogits, images: Tensor, labels: Tensor, selected: Tensor) -> Tensor:
+def selected_cross_entropy(classifier: ToLogits, images: Rows, labels: Tensor, selected: Tensor) -> Tensor:
     """mean over all U of 1[selected] CE(classifier(image), label): the unlabelled loss of FixMatch (eq. 4)."""
     if len(images) == 0:
-        return images.new_zeros(())
+        return torch.zeros((), device=labels.device)
     return selected_losses(classifier, images, labels, selected).mean()
 
 
-def selected_divergence(classifier: ToLogits, images: Tensor, targets: Tensor, selected: Tensor) -> Tensor:
+def selected_divergence(classifier: ToLogits, images: Rows, targets: Tensor, selected: Tensor) -> Tensor:
     """mean over all U of 1[selected] KL(target | softmax(classifier(image))): the unlabelled loss of UDA (eq. 1).
 
     Args:
@@ -71,20 +75,20 @@ def normalised(weights: Tensor) -> Tensor:
 def routed_losses(
     features: Callable[[Tensor], Tensor],
     heads: tuple[ToLogits, ToLogits],
-    images: Tensor,
+    images: Rows,
     labels: Tensor,
     selected: Tensor,
     routed: Tensor,
 ) -> Tensor:
     """As `selected_losses`, with one pass through the backbone and the second head where `routed`."""
-    losses = images.new_zeros(len(images))
     chosen = selected.nonzero().squeeze(1)
     if len(chosen) == 0:
-        return losses
+        return torch.zeros(len(images), device=labels.device)
     shared = features(images[chosen])
     second = routed[chosen].unsqueeze(1)
     logits = torch.where(second, heads[1](shared), heads[0](shared))
-    return losses.index_copy(0, chosen, F.cross_entropy(logits, labels[chosen], reduction="none"))
+    losses = F.cross_entropy(logits, labels[chosen], reduction="none")
+    return losses.new_zeros(len(images)).index_copy(0, chosen, losses)
 
 
 def non_negative_pu_risk(real: Tensor, unlabelled: Tensor, *, prior: float) -> Tensor:

@@ -14,7 +14,17 @@ from pydantic import Field, field_validator, model_validator
 from trainables.configuration import Configuration, content_hash
 
 Phase = Literal["tune", "evaluate"]
-NetworkName = Literal["small-cnn"]
+Precision = Literal["float32", "bfloat16"]
+NetworkName = Literal["small-cnn", "wrn-28-2", "wrn-28-8", "resnet18", "resnet34", "resnet50"]
+NETWORKS: dict[NetworkName, str] = {
+    "small-cnn": "three convolutions, 24 thousand weights; for images of 8 to 64 pixels",
+    "wrn-28-2": "WideResNet-28-2, 1.5 million weights (Zagoruyko and Komodakis 2016, arXiv:1605.07146)",
+    "wrn-28-8": "WideResNet-28-8, 23 million weights (Zagoruyko and Komodakis 2016, arXiv:1605.07146)",
+    "resnet18": "torchvision's ResNet-18, 11 million weights (He et al. 2016, arXiv:1512.03385)",
+    "resnet34": "torchvision's ResNet-34, 21 million weights (He et al. 2016, arXiv:1512.03385)",
+    "resnet50": "torchvision's ResNet-50, 24 million weights (He et al. 2016, arXiv:1512.03385)",
+}
+"""Backbones, all normalised by group; how they are made is in `networks.py`."""
 FOLDER_PREFIX = "folder:"
 """Begins the name of a dataset that is a folder of images."""
 
@@ -73,13 +83,19 @@ class DataSpec(Configuration):
 class TrainingSpec(Configuration):
     """The training loop's settings, the same for every arm."""
 
-    network: NetworkName = Field("small-cnn", description="Backbone")
+    network: NetworkName = Field("small-cnn", description="Backbone, a name from `ablate list networks`")
     steps: int = Field(400, ge=1, le=10_000_000, description="Optimiser steps of a full trial")
     reports: int = Field(10, ge=1, le=10_000, description="Validations, evenly spaced; the last one at the last step")
     batch_size: int = Field(16, ge=1, le=65_536, description="Labelled images a step")
     unlabelled_ratio: int = Field(4, ge=1, le=1024, description="μ: unlabelled images a step for each labelled one")
     momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of SGD")
     average_decay: float = Field(0.99, ge=0, lt=1, description="Decay of the averaged weights that are evaluated")
+    precision: Precision = Field(
+        "float32", description="What networks compute in; weights and losses are float32 anyway"
+    )
+    dense: bool = Field(
+        False, description="Pass all views in one batch, as the papers write it, in place of those that a loss uses"
+    )
 
     def report_steps(self) -> tuple[int, ...]:
         """Steps after which a trial validates, increasing; the last is `steps`."""

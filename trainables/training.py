@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from trainables.algorithms import ALGORITHMS, AlgorithmConfig, Batch, Task
+from trainables.algorithms.base import Rows
 from trainables.data import dataset_of
 from trainables.data.seed_block import SeedBlock
+from trainables.dense import joined
 from trainables.diagnostics import Diagnostics
 from trainables.files import append_digest, replacing, without_digest
 from trainables.order import BatchOrder
@@ -26,6 +29,8 @@ Row = dict[str, float]
 
 _VIEW_PIXELS = 2**21
 _MOST_STEPS_AHEAD = 32
+_FEW_PIXELS = 2**14
+"""Strong views of a step with no more pixels than these cost more in calls than in arithmetic: all are made ahead."""
 _EVALUATION_BATCH = 1024
 
 
@@ -82,6 +87,7 @@ class Trainer:
             num_unlabelled=len(pool),
             total_steps=training.steps,
             network=training.network,
+            precision=training.precision,
             device=device,
             generator=self._generator,
             weak_views=lambda index: self._unlabelled.weak(index, self._generator),
@@ -94,8 +100,8 @@ class Trainer:
         self._configs = {start: kind.Config(**spec.hyperparameters_at(start)) for start in starts}
         for config in self._configs.values():
             kind.check_change(self.algorithm.config, config)
-        average = get_ema_multi_avg_fn(training.average_decay)  # type: ignore[no-untyped-call]
-        self._averaged = AveragedModel(self.algorithm.classifier, multi_avg_fn=average, use_buffers=True)
+        self._averaged = AveragedModel(self.algorithm.classifier)
+        self._average = _floats(self._averaged.module), _floats(self.algorithm.classifier)
         self._optimiser = _optimiser(self.algorithm.modules, self.algorithm.config, training.momentum)
         self._labelled_order = BatchOrder(len(block.labelled), training.batch_size, spec.seed, "labelled")
         unlabelled_batch = training.batch_size * training.unlabelled_ratio
@@ -147,13 +153,27 @@ class Trainer:
         rate = cosine_rate(self.algorithm.config.learning_rate, self.step, self.spec.training.steps)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        output = self.algorithm.loss(batch, self.step)
-        self._optimiser.zero_grad(set_to_none=False)  # every weight always has a gradient, so all are treated alike
+        if self.spec.training.dense:
+            with joined(self.algorithm.classifier, batch) as dense:
+                output = self.algorithm.loss(dense, self.step)
+        else:
+            output = self.algorithm.loss(batch, self.step)
+        # every weight always has a gradient, so all are treated alike
+        torch._foreach_zero_([p.grad for g in self._optimiser.param_groups for p in g["params"]])
         output.loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
-        self._averaged.update_parameters(self.algorithm.classifier)
+        self._update_average()
         self._diagnostics.add(batch.index, output)
         self.step += 1
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """a ← γ a + (1 − γ) w, from the first w on: `AveragedModel.update_parameters` without its search for lists."""
+        averaged, weights = self._average
+        if self.step == 0:
+            torch._foreach_copy_(averaged, weights)
+        else:
+            torch._foreach_lerp_(averaged, weights, 1 - self.spec.training.average_decay)
 
     def _use(self, config: AlgorithmConfig) -> None:
         """Train with `config` from here on. The learning rate is read at every step, the weight decay lies in the optimiser."""
@@ -177,14 +197,16 @@ class Trainer:
         if not self._uses_unlabelled:
             none, nowhere = labelled[0][:0], order[:0]
             return [
-                Batch(labelled=x, labels=y, weak=none, strong=none, index=nowhere)
+                Batch(labelled=x, labels=y, weak=none, strong_views=none, index=nowhere)
                 for x, y in zip(labelled, labels, strict=True)
             ]
         index = torch.cat([self._unlabelled_order.batch(s) for s in steps]).to(self.device)
         weak = self._unlabelled.weak(index, generator).chunk(len(steps))
-        strong = self._unlabelled.strong(index, generator).chunk(len(steps))
+        drawn = self._unlabelled.strong(index, generator)
+        few = weak[0].numel() <= _FEW_PIXELS
+        strong: Sequence[Rows] = drawn[:].chunk(len(steps)) if few else drawn.chunk(len(steps))
         return [
-            Batch(labelled=x, labels=y, weak=w, strong=s, index=i)
+            Batch(labelled=x, labels=y, weak=w, strong_views=s, index=i)
             for x, y, w, s, i in zip(labelled, labels, weak, strong, index.chunk(len(steps)), strict=True)
         ]
 
@@ -264,6 +286,11 @@ def _optimiser(modules: torch.nn.Module, config: AlgorithmConfig, momentum: floa
 
 def _set_weight_decay(optimiser: torch.optim.Optimizer, config: AlgorithmConfig) -> None:
     optimiser.param_groups[0]["weight_decay"] = config.weight_decay
+
+
+def _floats(module: torch.nn.Module) -> list[Tensor]:
+    """Parameters and buffers of floating point, in a fixed order, to be changed in place."""
+    return [t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()]
 
 
 def _tensor(array: Any, device: torch.device) -> Tensor:

@@ -3,15 +3,59 @@
 Images stay uint8 on the device; a view is drawn straight from the pool by one gather, then strong views are warped,
 shaded and cut out in float. torchvision's transforms draw one set of parameters for a whole batch, consistency training
 needs one an image.
+
+Drawing the parameters and making the views are two things: all parameters are drawn at once, so the stream does not depend
+on what is made, and a strong view is made when somebody takes it. The views of images that no loss uses are never made.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """What was drawn for each of n views."""
+
+    offset: Tensor
+    """Of the crop, int64 [2, n, 1]: rows, columns."""
+    mirrored: Tensor | None
+    """bool [n, 1]; None where no image is."""
+    warp: Tensor
+    """Float [n, 9] in 0..1, for strong views; [n, 0] for weak ones."""
+
+    def __getitem__(self, places: Tensor | slice) -> Draw:
+        """The draws at these places."""
+        mirrored = None if self.mirrored is None else self.mirrored[places]
+        return Draw(offset=self.offset[:, places], mirrored=mirrored, warp=self.warp[places])
+
+
+class StrongViews:
+    """Strong views of the images at places int64 [n], each made when it is taken: `strong_views[chosen]`.
+
+    An image's view is the same, whichever others are made with it.
+    """
+
+    def __init__(self, views: Views, index: Tensor, draw: Draw) -> None:
+        self._views, self._index, self._draw = views, index, draw
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, chosen: Tensor | slice) -> Tensor:
+        """Views float32 [m, C, H, W] of those at int64 [m]."""
+        return self._views.made_strong(self._index[chosen], self._draw[chosen])
+
+    def chunk(self, parts: int) -> list[StrongViews]:
+        """As `Tensor.chunk`, where `parts` divides n."""
+        size = len(self) // parts
+        cuts = [slice(start, start + size) for start in range(0, len(self), size)]
+        return [StrongViews(self._views, self._index[cut], self._draw[cut]) for cut in cuts]
 
 
 class Views:
@@ -42,37 +86,46 @@ class Views:
 
     def weak(self, index: Tensor, generator: torch.Generator) -> Tensor:
         """Weak views float32 [n, C, H, W] of the images at places int64 [n]."""
-        return self._standardise(self._crop(index, generator))
+        return self._standardise(self._crop(index, self._draw(len(index), generator, warps=0)))
 
-    def strong(self, index: Tensor, generator: torch.Generator) -> Tensor:
-        """Strong views float32 [n, C, H, W] of the images at places int64 [n]."""
-        pixels = self._crop(index, generator)
+    def strong(self, index: Tensor, generator: torch.Generator) -> StrongViews:
+        """Strong views of the images at places int64 [n]: drawn now, made when they are taken."""
+        return StrongViews(self, index, self._draw(len(index), generator, warps=9))
+
+    def made_strong(self, index: Tensor, draw: Draw) -> Tensor:
+        """Strong views float32 [n, C, H, W] of the images at places int64 [n], as drawn."""
+        pixels = self._crop(index, draw)
         n, _, height, width = pixels.shape
-        draw = torch.rand(n, 9, generator=generator, device=pixels.device)
-        theta = _affine(draw)
+        warp = draw.warp
         images = pixels.float()
-        grid = F.affine_grid(theta, [n, 1, height, width], align_corners=False)
+        if n == 0:
+            return images
+        grid = F.affine_grid(_affine(warp), [n, 1, height, width], align_corners=False)
         images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-        contrast = (0.5 + draw[:, 5]).view(n, 1, 1, 1)
-        brightness = ((draw[:, 6] - 0.5) * 0.6 * 255).view(n, 1, 1, 1)
+        contrast = (0.5 + warp[:, 5]).view(n, 1, 1, 1)
+        brightness = ((warp[:, 6] - 0.5) * 0.6 * 255).view(n, 1, 1, 1)
         middle = images.mean(dim=(1, 2, 3), keepdim=True)
-        images = ((images - middle) * contrast + (middle + brightness)).clamp_(0, 255)
-        views = self._standardise(images)
-        return views.masked_fill_(_square(draw[:, 7], draw[:, 8], height, width), 0.0)
+        images = images.sub_(middle).mul_(contrast).add_(middle + brightness).clamp_(0, 255)
+        views = images.mul_(self._scale).sub_(self._shift)
+        return views.masked_fill_(_square(warp[:, 7], warp[:, 8], height, width), 0.0)
 
     def _standardise(self, pixels: Tensor) -> Tensor:
         return pixels * self._scale - self._shift
 
-    def _crop(self, index: Tensor, generator: torch.Generator) -> Tensor:
-        n, (_, height, width), device = len(index), self.images.shape[1:], self.images.device
-        reach = max(1, height // 8)
+    def _draw(self, n: int, generator: torch.Generator, *, warps: int) -> Draw:
+        device, reach = self.images.device, max(1, self.images.shape[2] // 8)
         offset = torch.randint(-reach, reach + 1, (2, n, 1), generator=generator, device=device)
-        rows = _reflect(torch.arange(height, device=device) + offset[0], height)
-        columns = _reflect(torch.arange(width, device=device) + offset[1], width)
-        if self.flip:
-            mirrored = torch.rand(n, 1, generator=generator, device=device) < 0.5
-            columns = torch.where(mirrored, width - 1 - columns, columns)
-        if self.images.shape[1] == 1:
+        mirrored = torch.rand(n, 1, generator=generator, device=device) < 0.5 if self.flip else None
+        return Draw(offset=offset, mirrored=mirrored, warp=torch.rand(n, warps, generator=generator, device=device))
+
+    def _crop(self, index: Tensor, draw: Draw) -> Tensor:
+        """The images at places [n] shifted and mirrored as drawn, uint8 [n, C, H, W]."""
+        (channels, height, width), device = self.images.shape[1:], self.images.device
+        rows = _reflect(torch.arange(height, device=device) + draw.offset[0], height)
+        columns = _reflect(torch.arange(width, device=device) + draw.offset[1], width)
+        if draw.mirrored is not None:
+            columns = torch.where(draw.mirrored, width - 1 - columns, columns)
+        if channels == 1:
             return self.images[:, 0][index[:, None, None], rows[:, :, None], columns[:, None, :]].unsqueeze(1)
         moved = self.images.permute(0, 2, 3, 1)[index[:, None, None], rows[:, :, None], columns[:, None, :]]
         return moved.permute(0, 3, 1, 2)

@@ -77,7 +77,7 @@ def test_every_crop_is_drawn_sooner_or_later(flip: bool, found: int) -> None:
 @pytest.mark.parametrize("kind", ["weak", "strong"])
 def test_each_image_of_a_batch_has_its_own_draw(shape: tuple[int, int, int], kind: str) -> None:
     views = views_of(images_of(shape))
-    made = getattr(views, kind)(torch.full((64,), 3), stream())
+    made = getattr(views, kind)(torch.full((64,), 3), stream())[:]
     assert made.shape == (64, *shape)
     assert made.dtype == torch.float32
     different = len({v.numpy().tobytes() for v in made})
@@ -87,7 +87,7 @@ def test_each_image_of_a_batch_has_its_own_draw(shape: tuple[int, int, int], kin
 @every_shape
 @both
 def test_strong_views_are_finite_and_in_the_range_of_pixels(shape: tuple[int, int, int], flip: bool) -> None:
-    strong = views_of(images_of(shape), flip=flip).strong(torch.arange(12).repeat(20), stream())
+    strong = views_of(images_of(shape), flip=flip).strong(torch.arange(12).repeat(20), stream())[:]
     assert torch.isfinite(strong).all()
     value = pixels(strong)
     assert value.min() >= -1e-3
@@ -97,7 +97,7 @@ def test_strong_views_are_finite_and_in_the_range_of_pixels(shape: tuple[int, in
 @every_shape
 def test_a_strong_view_has_a_grey_square_of_about_half_the_side(shape: tuple[int, int, int]) -> None:
     images = torch.full((1, *shape), 255, dtype=torch.uint8)
-    strong = views_of(images).strong(torch.zeros(300, dtype=torch.int64), stream())
+    strong = views_of(images).strong(torch.zeros(300, dtype=torch.int64), stream())[:]
     hidden = (strong == 0).all(dim=1)
     rows, columns = hidden.any(dim=2).sum(dim=1), hidden.any(dim=1).sum(dim=1)
     assert torch.equal(hidden.sum(dim=(1, 2)), rows * columns)  # a rectangle: a square, clipped at the border
@@ -113,8 +113,8 @@ def test_the_stream_fixes_the_views(shape: tuple[int, int, int], kind: str) -> N
     views = views_of(images_of(shape), flip=True)
     index = torch.arange(12)
     make = getattr(views, kind)
-    assert torch.equal(make(index, stream(1)), make(index, stream(1)))
-    assert not torch.equal(make(index, stream(1)), make(index, stream(2)))
+    assert torch.equal(make(index, stream(1))[:], make(index, stream(1))[:])
+    assert not torch.equal(make(index, stream(1))[:], make(index, stream(2))[:])
 
 
 @every_shape
@@ -122,6 +122,18 @@ def test_plain_images_are_standardised_and_nothing_else(shape: tuple[int, int, i
     images = images_of(shape)
     plain = views_of(images).plain(2, 7)
     assert np.allclose(pixels(plain), images[2:7].numpy(), atol=1e-3)
+
+
+@every_shape
+@both
+def test_a_strong_view_is_the_same_whichever_others_are_made(shape: tuple[int, int, int], flip: bool) -> None:
+    views = views_of(images_of(shape), flip=flip).strong(torch.arange(12).repeat(3), stream())
+    together = views[:]
+    assert len(views) == len(together) == 36
+    for chosen in (torch.tensor([35]), torch.tensor([4, 0, 17]), torch.arange(1, 36, 2)):
+        assert torch.equal(views[chosen], together[chosen])
+    assert torch.equal(torch.cat([part[:] for part in views.chunk(4)]), together)
+    assert views[torch.empty(0, dtype=torch.int64)].shape == (0, *shape)
 
 
 def test_no_images_no_views() -> None:

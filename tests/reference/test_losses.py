@@ -145,7 +145,9 @@ class Recorded:
         labelled = self.normal(LABELLED) + labels.view(-1, 1, 1, 1)
         index = torch.randperm(POOL, generator=self.random)[:BATCH]
         weak = self.pool[index] + 0.1 * self.normal(BATCH)
-        return Batch(labelled=labelled, labels=labels, weak=weak, strong=weak + 0.5 * self.normal(BATCH), index=index)
+        return Batch(
+            labelled=labelled, labels=labels, weak=weak, strong_views=weak + 0.5 * self.normal(BATCH), index=index
+        )
 
 
 def gradients(modules: torch.nn.Module, loss: Tensor) -> dict[str, Tensor]:
@@ -344,7 +346,7 @@ def test_synthetic_images_do_not_move_the_class_head() -> None:
     for name in ("classifier.head.weight", "classifier.head.bias"):
         assert torch.allclose(ours[name], plain[name], rtol=1e-5, atol=1e-7)
     assert float(ours["dummy_head.weight"].abs().max()) > 0
-    assert not torch.allclose(ours["classifier.features.0.weight"], plain["classifier.features.0.weight"])
+    assert not torch.allclose(ours["classifier.features.layers.0.weight"], plain["classifier.features.layers.0.weight"])
 
 
 def test_an_images_logits_do_not_depend_on_its_batch() -> None:

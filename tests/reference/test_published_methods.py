@@ -57,7 +57,7 @@ def sequence(seed: int = 0) -> list[Batch]:
                 labelled=logits(LABELLED),
                 labels=labels,
                 weak=logits(UNLABELLED),
-                strong=logits(UNLABELLED).requires_grad_(),
+                strong_views=logits(UNLABELLED).requires_grad_(),
                 index=index,
             )
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import Field
 
@@ -56,6 +57,16 @@ class Task:
     """For the algorithm's own draws, on `device`; part of the checkpoint."""
     weak_views: Callable[[Tensor], Tensor]
     """Fresh weak views [n, C, H, W] of the unlabelled images at the places int64 [n]."""
+    precision: str = "float32"
+    """What networks compute in; what they answer is float32 in any case."""
+
+
+class Rows(Protocol):
+    """Images [U, C, H, W] that are taken by their places; a Tensor is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, chosen: Tensor | slice, /) -> Tensor: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +82,15 @@ class Batch:
     """int64 [B]."""
     weak: Tensor
     """Weak views of the unlabelled images [U, C, H, W]; U is 0 where the pool is empty."""
-    strong: Tensor
-    """Strong views of the same images, in the same order."""
+    strong_views: Rows
+    """Strong views of the same images, in the same order: `strong_views[chosen]` makes those at the places int64 [n]."""
     index: Tensor
     """Their places in the unlabelled pool, int64 [U]."""
+
+    @cached_property
+    def strong(self) -> Tensor:
+        """All strong views [U, C, H, W]; where a loss uses some of them, `strong_views` costs less."""
+        return self.strong_views[:]
 
 
 @dataclass(frozen=True, kw_only=True)

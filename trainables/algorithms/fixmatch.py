@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from trainables.algorithms.base import Algorithm, AlgorithmConfig, Batch, Component, StepOutput
+from trainables.algorithms.base import Algorithm, AlgorithmConfig, Batch, Component, Rows, StepOutput
 from trainables.lazy import LazyModule
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
     from torch.nn import functional as F
 
     import trainables.functional as functional
@@ -75,10 +75,10 @@ class FixMatch(Algorithm):
         if not self.has("unlabelled"):
             supervised = F.cross_entropy(self.classifier(batch.labelled), batch.labels)
             return StepOutput(loss=supervised, terms={"loss_supervised": supervised.detach()})
-        trained = batch.strong if self.has("strong-views") else batch.weak
+        trained = batch.strong_views if self.has("strong-views") else batch.weak
         return self.consistency(batch, trained, self.config.threshold if self.has("threshold") else 0.0)
 
-    def consistency(self, batch: Batch, trained: Tensor, threshold: float) -> StepOutput:
+    def consistency(self, batch: Batch, trained: Rows, threshold: float) -> StepOutput:
         """L_x + λ_u mean 1[max p ≥ threshold] CE(h(f(trained)), argmax p), with p of the weak views."""
         supervised = F.cross_entropy(self.classifier(batch.labelled), batch.labels)
         pseudo_label, used = functional.pseudo_labels(self.classifier, batch.weak, threshold)

@@ -89,7 +89,7 @@ class FlexMatch(Algorithm):
                 used = confidence > self.thresholds()[pseudo_label]
                 last: Tensor = self.modules["memory"].last_prediction  # type: ignore[assignment]
                 last[batch.index[confident]] = pseudo_label[confident]
-        unlabelled = functional.selected_cross_entropy(self.classifier, batch.strong, pseudo_label, used)
+        unlabelled = functional.selected_cross_entropy(self.classifier, batch.strong_views, pseudo_label, used)
         return StepOutput(
             loss=supervised + self.config.unlabelled_weight * unlabelled,
             terms={"loss_supervised": supervised.detach(), "loss_unlabelled": unlabelled.detach()},

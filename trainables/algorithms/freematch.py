@@ -87,7 +87,7 @@ class FreeMatch(Algorithm):
             self._update(q, confidence, pseudo_label)
             used = confidence >= self.thresholds()[pseudo_label]
         chosen = used.nonzero().squeeze(1)
-        logits = self.classifier(batch.strong[chosen])
+        logits = self.classifier(batch.strong_views[chosen])
         losses = F.cross_entropy(logits, pseudo_label[chosen], reduction="none")
         unlabelled = losses.sum() / len(used)
         loss = supervised + self.config.unlabelled_weight * unlabelled

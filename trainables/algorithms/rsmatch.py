@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from trainables.algorithms.base import Batch, Component, StepOutput
+from trainables.algorithms.base import Batch, Component, Rows, StepOutput
 from trainables.algorithms.fixmatch import FixMatch, FixMatchConfig
 from trainables.lazy import LazyModule
 
@@ -130,7 +130,7 @@ class RSMatch(FixMatch):
     def loss(self, batch: Batch, step: int) -> StepOutput:
         """Equations 1 to 6 on one batch; updates the score memory and the queues."""
         if not self.has("detector") or not len(batch.index):
-            return self.consistency(batch, batch.strong, self.config.threshold)
+            return self.consistency(batch, batch.strong_views, self.config.threshold)
         supervised = F.cross_entropy(self.classifier(batch.labelled), batch.labels)  # eq. 1
         pseudo_label, used = functional.pseudo_labels(self.classifier, batch.weak, self.config.threshold)  # eq. 2
 
@@ -142,7 +142,7 @@ class RSMatch(FixMatch):
         if step < self.warmup_steps:
             routed = torch.zeros_like(routed)
 
-        unlabelled, synthetic = self._consistency(batch.strong, pseudo_label, used, routed)
+        unlabelled, synthetic = self._consistency(batch.strong_views, pseudo_label, used, routed)
         loss = supervised + self.config.unlabelled_weight * unlabelled + self.config.detector_weight * detector_loss
         if self.has("synthetic"):
             loss = loss + self.config.synthetic_weight * synthetic
@@ -176,7 +176,7 @@ class RSMatch(FixMatch):
         logits = detector(torch.cat([batch.labelled, views]))
         return functional.balanced_bce(logits[: len(logits) - n], logits[len(logits) - n :]), current
 
-    def _consistency(self, strong: Tensor, pseudo_label: Tensor, used: Tensor, routed: Tensor) -> tuple[Tensor, Tensor]:
+    def _consistency(self, strong: Rows, pseudo_label: Tensor, used: Tensor, routed: Tensor) -> tuple[Tensor, Tensor]:
         """L_u over real-looking and L_s over synthetic-looking images (eq. 5), each a mean over all U images."""
         if not self.has("synthetic"):
             unlabelled = functional.selected_cross_entropy(self.classifier, strong, pseudo_label, used & ~routed)

@@ -95,7 +95,7 @@ class UDA(Algorithm):
             confidence, pseudo_label = logits.softmax(dim=1).max(dim=1)
             used = confidence > (self.config.threshold if self.has("threshold") else 0.0)
             target = (logits / (self.config.temperature if self.has("sharpening") else 1.0)).softmax(dim=1)
-        unlabelled = functional.selected_divergence(self.classifier, batch.strong, target, used)
+        unlabelled = functional.selected_divergence(self.classifier, batch.strong_views, target, used)
         return StepOutput(
             loss=supervised + self.config.unlabelled_weight * unlabelled,
             terms={"loss_supervised": supervised.detach(), "loss_unlabelled": unlabelled.detach()},

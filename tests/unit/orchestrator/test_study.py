@@ -120,7 +120,10 @@ SINGLE_PROBLEMS = [
         "search: {sampler: TPE}",
         "s.yaml:5: search.sampler: expected 'tpe', 'random', 'gp', 'cma-es', 'qmc', 'nsga-ii' or 'grid', got text 'TPE'; did",
     ),
-    ("training: {network: resnet}", "s.yaml:5: training.network: expected 'small-cnn', got text 'resnet'"),
+    (
+        "training: {network: resnet}",
+        "s.yaml:5: training.network: expected 'small-cnn', 'wrn-28-2', 'wrn-28-8', 'resnet18', 'resnet34' or 'resnet50', got",
+    ),
     ("hyperparameters: {rsmach: {}}", "s.yaml:5: hyperparameters: no algorithm 'rsmach'; did you mean 'rsmatch'?"),
     ("hyperparameters: {rsmatch: {treshold: 1}}", "s.yaml:5: hyperparameters.rsmatch: no key 'treshold' here; did you"),
     # wrong types
