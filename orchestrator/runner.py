@@ -172,7 +172,7 @@ def _train(driver: StudyDriver, options: RunOptions, console: Console, mirror: M
         view = StudyView(console, driver, pending=pending)
         view.note(f"{driver.state.remaining} trials to run, {actors} at a time")
         with view.showing():
-            _tune(driver, view, actors, gpus)
+            _tune(ray, driver, view, actors, gpus)
 
 
 def missing_blocks(plan: Plan, folders: StudyFolders) -> list[tuple[DataSpec, int]]:
@@ -199,19 +199,22 @@ def _by_class(images: Images, classes: int) -> Any:
     return np.stack([c[:n] for c in chosen]).transpose(0, 1, 3, 4, 2)
 
 
-def _tune(driver: StudyDriver, view: StudyView, actors: int, gpus: float) -> None:
+def _tune(ray: Any, driver: StudyDriver, view: StudyView, actors: int, gpus: float) -> None:
+    from orchestrator.shared_data import SharedData
     from orchestrator.tune_adapters import run_trials
     from trainables.trainable import AblationTrainable
 
-    run_trials(
-        driver,
-        AblationTrainable,
-        processes=actors,
-        cpus=driver.state.plan.study.resources.cpus,
-        gpus=gpus,
-        cache=driver.folders.pools,
-        on_record=view.record,
-    )
+    with SharedData(driver.folders.pools, ray) as shared:
+        run_trials(
+            driver,
+            AblationTrainable,
+            processes=actors,
+            cpus=driver.state.plan.study.resources.cpus,
+            gpus=gpus,
+            cache=driver.folders.pools,
+            on_record=view.record,
+            shared=shared,
+        )
 
 
 def mirror_text(status: MirrorStatus) -> str:

@@ -14,9 +14,11 @@ from ray.tune.search import Searcher
 
 from orchestrator.cluster import ClusterLost, lost_cluster
 from orchestrator.driver import StudyDriver
+from orchestrator.shared_data import SharedData
 from orchestrator.tune_controller import Controller
 from results.records import TrialRecord
 from trainables.algorithms import module_folders
+from trainables.data.shared_images import SharedBlock
 from trainables.trainable import PAYLOAD
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -30,9 +32,13 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     trial is handed out, and the runner raises it.
     """
 
-    def __init__(self, driver: StudyDriver, *, cache: Path, on_record: Callable[[TrialRecord], None]) -> None:
+    def __init__(
+        self, driver: StudyDriver, *, cache: Path, shared: SharedData | None, on_record: Callable[[TrialRecord], None]
+    ) -> None:
         super().__init__()
         self._driver = driver
+        self._shared = shared
+        self._handed_out: dict[str, SharedBlock] = {}
         self._constants = {
             "cache": str(cache.resolve()),
             "started_in": str(Path.cwd()),
@@ -51,10 +57,17 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         if self.fault is not None or self._driver.done:
             return Searcher.FINISHED
         slot = self._driver.hand_out(trial_id)
-        return None if slot is None else {**self._constants, "spec": slot.spec.model_dump_json()}
+        if slot is None:
+            return None
+        config: dict[str, Any] = {**self._constants, "spec": slot.spec.model_dump_json()}
+        if self._shared is not None and (shared := self._shared.block(slot.spec)) is not None:
+            config["shared"] = self._handed_out[trial_id] = shared
+        return config
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A trial ended by itself, was stopped, or lost its process too often."""
+        if (shared := self._handed_out.pop(trial_id, None)) is not None:
+            shared.release()  # Tune keeps the configuration, and may write it to a file
         try:
             if result and PAYLOAD in result:
                 self._driver.receive(trial_id, result[PAYLOAD][0])
@@ -137,6 +150,7 @@ def run_trials(
     gpus: float,
     cache: Path,
     on_record: Callable[[TrialRecord], None],
+    shared: SharedData | None = None,
 ) -> None:
     """Run all that `driver` hands out, as one Tune experiment whose own folder is temporary, for the ledger is what counts.
 
@@ -148,10 +162,11 @@ def run_trials(
         gpus: Of one trial, also a fraction.
         cache: Folder of synthetic pools.
         on_record: Told of each record once it is durable.
+        shared: Images in the object store; without, every process reads the files.
 
     Raises what the driver raised where a record could not be written, and ClusterLost where Ray ended meanwhile.
     """
-    searcher = StudySearcher(driver, cache=cache, on_record=on_record)
+    searcher = StudySearcher(driver, cache=cache, shared=shared, on_record=on_record)
     with tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}),

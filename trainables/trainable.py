@@ -17,6 +17,7 @@ from ray import tune
 from trainables.algorithms import AlgorithmNotFound, resolve
 from trainables.data.base import DatasetDamaged, DatasetMissing, look_from
 from trainables.data.seed_block import SeedBlock, load_seed_block
+from trainables.data.shared_images import SharedBlock
 from trainables.environment import environment
 from trainables.files import checkpoint_path
 from trainables.lazy import LazyModule
@@ -63,10 +64,10 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
     """Runs the trial in `config["spec"]` (a TrialSpec as JSON) and goes on from its own checkpoint if there is one.
 
     `config` also has `cache` and `checkpoints` (folders), and may have `started_in`, the folder from which datasets are
-    looked for, and `modules`, a list of folders in which a user's own algorithm is looked for (see `resolve`). Every
-    result's payload carries `rows`, the (step, metrics) pairs that are new since the last one, or all of them after a
-    resume. A trial that raises ends with `failed` and `traceback` in its payload: Tune's own retries are for processes
-    that die.
+    looked for, `modules`, a list of folders in which a user's own algorithm is looked for (see `resolve`), and `shared`, a
+    SharedBlock: where the images are in the object store. Every result's payload carries `rows`, the (step, metrics) pairs
+    that are new since the last one, or all of them after a resume. A trial that raises ends with `failed` and `traceback`
+    in its payload: Tune's own retries are for processes that die.
 
     A trial with stages goes on from the checkpoint of its `parent()` if that is there, and otherwise trains from the
     beginning, to the same bits. `rows` and `seconds` include what it took over; `first_step` and `inherited_seconds` say
@@ -79,7 +80,8 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take another trial in the same process. All that is kept is the cache of datasets and seed blocks."""
-        self.config = new_config
+        self.config = {k: v for k, v in new_config.items() if k != "shared"}  # Tune sends it back with each result
+        self._shared: SharedBlock | None = new_config.get("shared")
         self._trainer: Trainer | None = None
         self._sent = 0
         self._started_at = datetime.now(UTC)
@@ -155,7 +157,8 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
         torch.set_num_threads(spec.threads)
         look_from(Path(self.config.get("started_in", "")))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        block = seed_block(spec.data, spec.seed, spec.phase, self.config["cache"], str(device))
+        block = seed_block(spec.data, spec.seed, spec.phase, self.config["cache"], str(device), self._shared)
+        self._shared = None
         self._provenance = block.provenance
         if block.provenance["fingerprint"] != spec.fingerprint:
             raise DataChanged(
@@ -206,9 +209,11 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
 
 
 @lru_cache(maxsize=8)
-def seed_block(spec: DataSpec, seed: int, phase: Phase, cache: str, device: str) -> SeedBlock:
+def seed_block(
+    spec: DataSpec, seed: int, phase: Phase, cache: str, device: str, shared: SharedBlock | None = None
+) -> SeedBlock:
     """`load_seed_block`, kept for the next trials of this process. Blocks of the two phases are never shared."""
-    return load_seed_block(spec, seed, phase, Path(cache), device=device)
+    return load_seed_block(spec, seed, phase, Path(cache), device=device, shared=shared)
 
 
 @lru_cache(maxsize=1)

@@ -16,12 +16,14 @@ from torch.optim.swa_utils import AveragedModel
 from trainables.algorithms import ALGORITHMS, AlgorithmConfig, Batch, Task
 from trainables.algorithms.base import Rows
 from trainables.data import dataset_of
+from trainables.data.picked import ImageSet
 from trainables.data.seed_block import SeedBlock
 from trainables.dense import joined
 from trainables.diagnostics import Diagnostics
 from trainables.files import append_digest, replacing, without_digest
 from trainables.order import BatchOrder
 from trainables.seeds import stream_seed
+from trainables.shared_views import SharedViews, read_only, views_of
 from trainables.specs import TrialSpec
 from trainables.views import Views
 
@@ -66,17 +68,16 @@ class Trainer:
 
         self._labels = _tensor(block.labelled.labels, device)
         pool = block.unlabelled.pool
-        seen = torch.cat([torch.from_numpy(block.labelled.images), torch.from_numpy(pool.images)]).float() / 255
-        statistics = {"mean": seen.mean(dim=(0, 2, 3)), "std": seen.std(dim=(0, 2, 3)).clamp(min=1e-3)}
+        mean, std = map(torch.tensor, block.statistics)
 
-        def views(images: Any, flip: bool = dataset.flip) -> Views:
-            return Views(_tensor(images, device), flip=flip, **statistics)
+        def views(images: ImageSet) -> Views | SharedViews:
+            return views_of(images, device, flip=dataset.flip, mean=mean, std=std)
 
-        self._labelled, self._unlabelled = views(block.labelled.images), views(pool.images)
-        self._validation = (views(block.validation.images), _tensor(block.validation.labels, device))
+        self._labelled, self._unlabelled = views(block.labelled), views(pool)
+        self._validation = (views(block.validation), _tensor(block.validation.labels, device))
         self._test = None
         if block.test is not None:
-            self._test = (views(block.test.images), _tensor(block.test.labels, device))
+            self._test = (views(block.test), _tensor(block.test.labels, device))
         self._diagnostics = Diagnostics(_tensor(pool.labels, device), _tensor(block.unlabelled.generator, device) >= 0)
 
         self._generator = torch.Generator(device)
@@ -211,7 +212,7 @@ class Trainer:
         ]
 
     @torch.no_grad()
-    def _evaluate(self, views: Views, labels: Tensor) -> tuple[float, float]:
+    def _evaluate(self, views: Views | SharedViews, labels: Tensor) -> tuple[float, float]:
         """Error in percent and mean cross-entropy in nats of the averaged classifier on plain images."""
         self._averaged.eval()
         wrong, loss = 0, 0.0
@@ -294,4 +295,4 @@ def _floats(module: torch.nn.Module) -> list[Tensor]:
 
 
 def _tensor(array: Any, device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device)
+    return read_only(array).to(device)

@@ -82,7 +82,7 @@ def load_pool(
     """
     path = pool_path(cache, pool)
     try:
-        return _read(path)
+        return read_pool(path)
     except (FileNotFoundError, DatasetDamaged):
         pass
     dataset = dataset_of(pool.dataset)
@@ -101,7 +101,8 @@ def load_pool(
     return made
 
 
-def _read(path: Path) -> Images:
+def read_pool(path: Path) -> Images:
+    """The pool in this file. Raises FileNotFoundError, and DatasetDamaged where its content does not fit its hash."""
     try:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             images = Images(images=file["images"], labels=file["labels"])

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.datasets import Dataset, Images, dataset_of, fingerprint_of
 from trainables.data.generators import Progress, _silent
-from trainables.data.pools import load_pool, pool_path, pool_specs
+from trainables.data.picked import ImageSet, Picked, as_picked, pick
+from trainables.data.pools import PoolSpec, load_pool, pool_path, pool_specs
+from trainables.data.shared_images import BlockImages, SharedBlock, Statistics
 from trainables.data.splits import Split, cut
+from trainables.lazy import LazyModule
 from trainables.seeds import stream_seed
 from trainables.specs import DataSpec, Phase
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = LazyModule("torch")
+
+_CHUNK = 4096
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,7 +35,7 @@ class Unlabelled:
     Real and synthetic images are shuffled: an image's place says nothing about its origin.
     """
 
-    pool: Images
+    pool: ImageSet
     """Labels are the true class of real images and the class that was asked for of synthetic ones."""
     generator: NDArray[np.int8]
     """-1 for a real image, else the place of its generator in the specification, int8 [n]."""
@@ -33,22 +43,46 @@ class Unlabelled:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeedBlock:
-    """One seed's images. `test` is None in the tune phase: no code that runs there can reach a test label."""
+    """One seed's images. `test` is None in the tune phase: no code that runs there can reach a test label.
 
-    labelled: Images
-    validation: Images
+    Images stay where they were read, which may be memory that other processes read too; a block holds their places.
+    """
+
+    labelled: ImageSet
+    validation: ImageSet
     unlabelled: Unlabelled
-    test: Images | None
+    test: ImageSet | None
     provenance: dict[str, Any]
     """Sizes and hashes, for the record."""
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Mean and standard deviation of each channel over labelled and unlabelled images; needs four bytes a pixel."""
+        sets = [as_picked(self.labelled), as_picked(self.unlabelled.pool)]
+        seen = torch.empty((sum(map(len, sets)), *sets[0].image_shape))
+        done = 0
+        for images in sets:
+            for start in range(0, len(images), _CHUNK):
+                part = images.pixels(start, start + _CHUNK)
+                seen[done : done + len(part)] = torch.from_numpy(part)
+                done += len(part)
+        seen.div_(255)
+        mean, deviation = seen.mean(dim=(0, 2, 3)), seen.std(dim=(0, 2, 3)).clamp(min=1e-3)
+        return tuple(mean.tolist()), tuple(deviation.tolist())
 
 
 @lru_cache(maxsize=2)
 def load_dataset(name: str) -> tuple[Images, Images | None, str]:
-    """A dataset's training and official test part and its fingerprint, kept in memory."""
+    """A dataset's training and official test part and its fingerprint, kept in memory, image after image."""
     dataset = dataset_of(name)
-    train, test = dataset.load()
+    train, official = dataset.load()
+    train, test = _contiguous(train), None if official is None else _contiguous(official)
     return train, test, fingerprint_of(train, test)
+
+
+def _contiguous(part: Images) -> Images:
+    """With arrays of which an image is read in one go, and which the object store takes as they are."""
+    return Images(images=np.ascontiguousarray(part.images), labels=np.ascontiguousarray(part.labels))
 
 
 def cut_block(spec: DataSpec, seed: int) -> tuple[Dataset, Images, Split, str]:
@@ -58,10 +92,15 @@ def cut_block(spec: DataSpec, seed: int) -> tuple[Dataset, Images, Split, str]:
     return dataset, train, cut(dataset, train.labels, spec, seed), fingerprint
 
 
+def block_pools(spec: DataSpec, seed: int) -> list[PoolSpec]:
+    """The seed block's synthetic pools, one for each generator."""
+    _, _, split, fingerprint = cut_block(spec, seed)
+    return pool_specs(spec, split, fingerprint, seed)
+
+
 def missing_pools(spec: DataSpec, seed: int, cache: Path) -> list[Path]:
     """Files of the seed block's pools that are not in the cache yet."""
-    _, _, split, fingerprint = cut_block(spec, seed)
-    paths = (pool_path(cache, p) for p in pool_specs(spec, split, fingerprint, seed))
+    paths = (pool_path(cache, p) for p in block_pools(spec, seed))
     return [path for path in paths if not path.exists()]
 
 
@@ -77,7 +116,9 @@ def make_pools(spec: DataSpec, seed: int, cache: Path, *, device: str, progress:
     return [load_pool(p, part, cache, device=device, progress=nth(i)) for i, p in enumerate(pools)]
 
 
-def load_seed_block(spec: DataSpec, seed: int, phase: Phase, cache: Path, *, device: str = "cpu") -> SeedBlock:
+def load_seed_block(
+    spec: DataSpec, seed: int, phase: Phase, cache: Path, *, device: str = "cpu", shared: SharedBlock | None = None
+) -> SeedBlock:
     """Cut the dataset for `seed`, add the synthetic pools, and leave out the test part unless `phase` is evaluate.
 
     Args:
@@ -86,34 +127,45 @@ def load_seed_block(spec: DataSpec, seed: int, phase: Phase, cache: Path, *, dev
         phase: "tune" or "evaluate".
         cache: Folder of synthetic pools.
         device: Where missing pools are trained.
+        shared: Where the images are in the object store; without, or where they are lost, they come from files.
     """
-    _, train, split, fingerprint = cut_block(spec, seed)
-    pools = make_pools(spec, seed, cache, device=device)
-    real = train.at(split.unlabelled)
-    images = np.concatenate([real.images, *(p.images for p in pools)])
-    labels = np.concatenate([real.labels, *(p.labels for p in pools)])
-    generator = np.concatenate(
-        [np.full(len(real), -1, np.int8), *(np.full(len(p), i, np.int8) for i, p in enumerate(pools))]
-    )
-    order = np.random.default_rng(stream_seed(seed, "pool order")).permutation(len(labels))
-    test = None
-    if phase == "evaluate":
-        _, official, _ = load_dataset(spec.dataset)
-        test = official if official is not None else train.at(split.test)
-    return SeedBlock(
-        labelled=train.at(split.labelled),
-        validation=train.at(split.validation),
-        unlabelled=Unlabelled(pool=Images(images=images[order], labels=labels[order]), generator=generator[order]),
+    found = None if shared is None else shared.read(phase)
+    if found is None:
+        found = _from_files(spec, seed, phase, cache, device)
+    train, pools = found.train, found.pools
+    split = cut(dataset_of(spec.dataset), train.labels, spec, seed)
+    real = len(split.unlabelled)
+    synthetic = len(train) + np.arange(sum(map(len, pools)))
+    generator = np.repeat(np.arange(-1, len(pools), dtype=np.int8), [real, *map(len, pools)])
+    order = np.random.default_rng(stream_seed(seed, "pool order")).permutation(len(generator))
+    place = np.concatenate([split.unlabelled, synthetic])[order].astype(np.int32)
+    test: ImageSet | None = found.test
+    if phase == "evaluate" and test is None:
+        test = pick(train, split.test)
+    block = SeedBlock(
+        labelled=pick(train, split.labelled),
+        validation=pick(train, split.validation),
+        unlabelled=Unlabelled(pool=Picked(parts=(train, *pools), place=place), generator=generator[order]),
         test=test,
         provenance={
             "dataset": spec.dataset,
-            "fingerprint": fingerprint,
+            "fingerprint": found.fingerprint,
             "labelled": len(split.labelled),
             "validation": len(split.validation),
-            "unlabelled_real": len(real),
+            "unlabelled_real": real,
             "synthetic": {
                 name: {"images": len(p), "hash": p.fingerprint}
                 for name, p in zip(spec.generators[: len(pools)], pools, strict=True)
             },
         },
     )
+    if found.statistics is not None:
+        vars(block)["statistics"] = found.statistics  # of this block alone: a copy with other images works out its own
+    return block
+
+
+def _from_files(spec: DataSpec, seed: int, phase: Phase, cache: Path, device: str) -> BlockImages:
+    train, official, fingerprint = load_dataset(spec.dataset)
+    pools = make_pools(spec, seed, cache, device=device)
+    test = official if phase == "evaluate" else None
+    return BlockImages(train=train, fingerprint=fingerprint, pools=tuple(pools), test=test)

@@ -35,8 +35,8 @@ def cut(dataset: Dataset, labels: I64, spec: DataSpec, seed: int) -> Split:
     """
     test, rest = np.empty(0, np.int64), np.arange(len(labels))
     if not dataset.official_test:
-        order = np.random.default_rng(stream_seed(0, "test part", dataset.name)).permutation(len(labels))
-        test, rest = np.sort(order[: dataset.test_size]), order[dataset.test_size :]
+        test = test_places(dataset, len(labels))
+        rest = np.delete(rest, test)
     rest = np.random.default_rng(stream_seed(seed, "split")).permutation(np.sort(rest))
     generator, rest = rest[: dataset.generator_size], rest[dataset.generator_size :]
     labelled, validation = [], []
@@ -55,6 +55,12 @@ def cut(dataset: Dataset, labels: I64, spec: DataSpec, seed: int) -> Split:
         validation=np.concatenate(validation),
         unlabelled=rest[~np.isin(rest, taken)],
     )
+
+
+def test_places(dataset: Dataset, size: int) -> I64:
+    """Places of the test part among `size` training images of a dataset without an official one, sorted."""
+    order = np.random.default_rng(stream_seed(0, "test part", dataset.name)).permutation(size)
+    return np.sort(order[: dataset.test_size])
 
 
 def check_sizes(spec: DataSpec) -> str | None:
