@@ -147,6 +147,7 @@ def test_a_trial_goes_on_from_its_nearest_ancestor(
     steps: list[int] = []
     train_step = Trainer.train_step
     monkeypatch.setattr(Trainer, "train_step", lambda self: (steps.append(self.step), train_step(self))[1])
+    monkeypatch.setattr(trainable, "CHECKPOINT_SECONDS", 3600.0)  # none in mid-training, however slow the machine
     first = first_stage(Arm("rsmatch"))
     second = first.followed_by(8, {"threshold": 0.3})
     third = second.followed_by(12, {"warmup_share": 0.1})

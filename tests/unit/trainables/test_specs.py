@@ -103,6 +103,8 @@ def test_every_field_is_part_of_the_id() -> None:
                 "unlabelled_ratio": 5,
                 "momentum": 0.8,
                 "average_decay": 0.9,
+                "precision": "bfloat16",
+                "dense": True,
             },
         ),
     ],
