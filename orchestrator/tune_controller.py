@@ -38,6 +38,10 @@ class Controller:
         self._reuse = self._tune._maybe_reuse_cached_actor
         self._tune._maybe_reuse_cached_actor = self._reuse_unless_starting
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its controller for a restore of its own, and this hold with it."""
+        return {}
+
     def ask_for_processes(self) -> None:
         """Let Tune ask for as many trials as processes are still to be started, and for one at least."""
         missing = self._processes - len(self._tune._started_actors)
