@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.contract.trials import data_spec
 from trainables import code_files
-from trainables.data import GENERATORS
+from trainables.data import GENERATORS, generator_networks
 from trainables.data import pools as pools_module
 from trainables.data.datasets import Images
-from trainables.data.generators import Generator
+from trainables.data.generators import DRAWN_AT_ONCE, Generator
 from trainables.data.pools import PoolSpec, load_pool, pool_path, pool_specs
 from trainables.data.seed_block import cut_block, load_seed_block, make_pools, missing_pools
 from trainables.data.splits import synthetic_count
@@ -91,6 +91,40 @@ def test_a_generator_learns_the_class_that_it_is_asked_for(name: str, monkeypatc
     assert brightness[:20].mean() < 80 < 170 < brightness[20:].mean()
 
 
+@every_generator
+def test_a_larger_pool_begins_with_the_smaller_one(name: str, part: Images) -> None:
+    kind, shape = GENERATORS[name], part.images.shape[1:]
+    state = kind.fit(part, num_classes=10, seed=0, device="cpu")
+
+    def draw(n: int) -> np.ndarray:
+        return kind.draw(state, np.arange(n) % 10, shape=shape, num_classes=10, seed=0, device="cpu")
+
+    assert np.array_equal(draw(DRAWN_AT_ONCE + 30)[:DRAWN_AT_ONCE], draw(DRAWN_AT_ONCE))
+
+
+def test_a_gaussian_has_the_mean_and_the_spread_of_its_class() -> None:
+    """Against NumPy's own mean and covariance, of a class that lies in few directions."""
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(3, 64))
+    pixels = 128 + rng.normal(size=(300, 3)) @ directions * 12
+    images = Images(
+        images=pixels.clip(0, 255).round().astype(np.uint8).reshape(-1, 1, 8, 8), labels=np.zeros(300, np.int64)
+    )
+    drawn = GENERATORS["pca"].make(images, np.zeros(4000, np.int64), num_classes=1, seed=0, device="cpu")
+    found, expected = (a.reshape(len(a), 64).astype(float) for a in (drawn, images.images))
+    assert np.abs(found.mean(0) - expected.mean(0)).max() < 2
+    difference = np.cov(found.T) - np.cov(expected.T)
+    assert np.linalg.norm(difference) < 0.1 * np.linalg.norm(np.cov(expected.T))
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 30, 33), (3, 96, 96), (1, 8, 8)])
+def test_a_velocity_has_the_shape_of_its_images(shape: tuple[int, int, int]) -> None:
+    model = generator_networks.velocity(shape, 4, 16)
+    points, label = torch.randn(2, *shape), torch.eye(4)[:2]
+    assert model(points, torch.rand(2, 1), label).shape == points.shape
+    assert isinstance(model, generator_networks.UNet) == (min(shape[1:]) >= 28)
+
+
 @pytest.mark.parametrize("contamination", [0.0, 0.3, 0.9])
 def test_a_pool_has_the_share_of_synthetic_images_that_was_asked_for(contamination: float, pools: Path) -> None:
     spec = data_spec(contamination=contamination)
@@ -163,7 +197,9 @@ def test_a_pool_is_made_anew_where_its_code_or_versions_changed_and_not_where_an
 ) -> None:
     pool, _ = a_pool()
     before = pool_path(tmp_path, pool)
-    for name, anew in {"algorithms/rsmatch.py": False, "training.py": False, "data/generators.py": True}.items():
+    touched = {"algorithms/rsmatch.py": False, "training.py": False}
+    touched |= {"data/generators.py": True, "data/generator_networks.py": True}
+    for name, anew in touched.items():
         with monkeypatch.context() as patch:
             path = code_files.PACKAGE / name
             patch.setitem(code_files._contents, path, code_files.content(path) + b"\n")
