@@ -12,12 +12,10 @@ from ray.exceptions import RayError
 
 from trainables.data.datasets import DatasetDamaged, DatasetMissing
 from trainables.data.pools import PoolSpec, pool_path, read_pool
-from trainables.data.seed_block import block_pools, load_dataset, load_seed_block
-from trainables.data.shared_images import SharedBlock, Statistics, sealed
+from trainables.data.seed_block import block_pools, load_dataset
+from trainables.data.shared_images import SharedBlock, sealed
 from trainables.specs import DataSpec, TrialSpec
 
-STATISTICS_BYTES = 2**24
-"""Seed blocks with at least so many bytes of images have their statistics computed once, and not by every process."""
 POOLS_SHARE = 0.5
 """Synthetic pools fill at most so much of the smallest object store before the one that was used longest ago is let go."""
 _log = logging.getLogger(__name__)
@@ -39,7 +37,6 @@ class SharedData:
         self._datasets: dict[str, tuple[Any, Any]] = {}
         self._blocks: dict[tuple[DataSpec, int], list[PoolSpec]] = {}
         self._pools: OrderedDict[str, tuple[Any, int]] = OrderedDict()
-        self._statistics: dict[tuple[DataSpec, int], Any] = {}
         self._broken = False
         stores = [n["Resources"].get("object_store_memory", 0) for n in ray.nodes() if n["Alive"]]
         self._room = POOLS_SHARE * min(stores, default=0)
@@ -56,7 +53,6 @@ class SharedData:
         """Let go of all objects; the store frees each once no process reads it any more."""
         self._datasets.clear()
         self._pools.clear()
-        self._statistics.clear()
 
     def block(self, spec: TrialSpec) -> SharedBlock | None:
         """References for this trial, to the test part only if it is an evaluation; None where it must read files."""
@@ -82,9 +78,6 @@ class SharedData:
             self._blocks[data, seed] = block_pools(data, seed)
         pools = [self._pool(pool) for pool in self._blocks[data, seed]]
         found = SharedBlock(train=train, pools=pools, test=test if spec.phase == "evaluate" else None)
-        if (data, seed) not in self._statistics:
-            self._statistics[data, seed] = self._compute_statistics(spec, found)
-        found.statistics = self._statistics[data, seed]
         self._make_room({pool.key for pool in self._blocks[data, seed]})
         return found
 
@@ -108,28 +101,3 @@ class SharedData:
             if total <= self._room:
                 return
             total -= self._pools.pop(key)[1]
-
-    def _compute_statistics(self, spec: TrialSpec, block: SharedBlock) -> Any:
-        """Of a large block, by a task on this machine, one after the other, for each takes four bytes a pixel for a moment."""
-        pixels = load_dataset(spec.data.dataset)[0].images
-        pools = sum(pool.count for pool in self._blocks[spec.data, spec.seed])
-        if (len(pixels) + pools) * pixels[0].nbytes < STATISTICS_BYTES:
-            return None
-        task = self._ray.remote(num_cpus=0, resources={self._here(): 1.0}, max_retries=3)(_statistics)
-        return task.remote(block, spec.data.model_dump_json(), spec.seed, str(self._cache), spec.threads)
-
-    def _here(self) -> str:
-        """The resource of which this machine has one."""
-        own = self._ray.get_runtime_context().get_node_id()
-        node = next(n for n in self._ray.nodes() if n["NodeID"] == own)
-        name: str = next(r for r in node["Resources"] if r.startswith("node:") and r != "node:__internal_head__")
-        return name
-
-
-def _statistics(block: SharedBlock, spec_json: str, seed: int, cache: str, threads: int) -> Statistics:
-    import torch
-
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.set_num_threads(threads)
-    spec = DataSpec.model_validate_json(spec_json)
-    return load_seed_block(spec, seed, "tune", Path(cache), shared=block).statistics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.contract.trials import ARMS, Arm, Blocks, data_spec, outcome, trial
 from trainables.data.datasets import Images
 from trainables.data.picked import Picked, as_picked
 from trainables.data.pools import pool_path, read_pool
-from trainables.data.seed_block import block_pools, load_dataset, load_seed_block
+from trainables.data.seed_block import Unlabelled, block_pools, load_dataset, load_seed_block
 from trainables.data.shared_images import SharedBlock, sealed
 from trainables.seeds import stream_seed
 from trainables.shared_views import SharedViews, on_device, read_only, views_of
@@ -157,26 +158,24 @@ def test_released_references_are_gone_from_every_copy_in_the_process(store: Stor
     config = copy.deepcopy({"shared": found})
     found.release()
     assert config["shared"].read("tune") is None
-    assert (found.train, found.pools, found.test, found.statistics) == (None, (), None, None)
-
-
-def test_statistics_from_the_store_are_used_and_not_by_another_block(store: Store, pools: Path, blocks: Blocks) -> None:
-    from dataclasses import replace
-
-    spec = data_spec()
-    found = shared(store, spec, 0, "tune", pools)
-    found.statistics = store.put(((0.25,), (0.5,)))
-    block = load_seed_block(spec, 0, "tune", pools, shared=found)
-    assert block.statistics == ((0.25,), (0.5,))
-    assert replace(block).statistics == blocks(spec, 0, "tune").statistics
+    assert (found.train, found.pools, found.test) == (None, (), None)
 
 
 def test_statistics_are_those_of_the_images_laid_end_to_end(blocks: Blocks) -> None:
     block = blocks(data_spec("fashion-mnist"))
-    seen = torch.from_numpy(np.concatenate([block.labelled.images, block.unlabelled.pool.images])).float() / 255
-    mean, std = map(torch.tensor, block.statistics)
-    assert torch.equal(mean, seen.mean(dim=(0, 2, 3)))
-    assert torch.equal(std, seen.std(dim=(0, 2, 3)))
+    seen = np.concatenate([block.labelled.images, block.unlabelled.pool.images]).astype(np.float64) / 255
+    mean, deviation = block.statistics
+    np.testing.assert_allclose(mean, seen.mean(axis=(0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(deviation, seen.std(axis=(0, 2, 3)), rtol=1e-9)
+
+
+def test_statistics_do_not_depend_on_the_order_of_images_to_the_last_bit(blocks: Blocks) -> None:
+    block = blocks(data_spec())
+    pool = as_picked(block.unlabelled.pool)
+    turned = Unlabelled(
+        pool=pool.at(np.arange(len(pool))[::-1].copy()), generator=block.unlabelled.generator[::-1].copy()
+    )
+    assert replace(block, unlabelled=turned).statistics == block.statistics
 
 
 @pytest.mark.parametrize("channels", [1, 3])

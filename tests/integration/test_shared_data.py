@@ -108,17 +108,6 @@ def test_a_store_that_takes_nothing_costs_a_study_nothing(shared_ray, pools, mon
     assert data.block(trial()) is None, "it is not asked again"
 
 
-def test_statistics_of_large_blocks_are_computed_once_by_a_task(shared_ray, pools, monkeypatch):
-    make_pools(DATA, 0, pools, device="cpu")
-    monkeypatch.setattr(shared_data, "STATISTICS_BYTES", 0)
-    with SharedData(pools, shared_ray) as data:
-        first, second = data.block(trial()), data.block(trial("evaluate"))
-        assert first.statistics == second.statistics
-        ours = load_seed_block(DATA, 0, "tune", pools, shared=first)
-        assert "statistics" in vars(ours)
-    assert ours.statistics == load_seed_block(DATA, 0, "tune", pools).statistics
-
-
 def test_pools_that_were_used_longest_ago_make_room(shared_ray, pools, monkeypatch):
     for seed in (0, 1):
         make_pools(DATA, seed, pools, device="cpu")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,15 @@ from trainables.data.datasets import Dataset, Images, dataset_of, fingerprint_of
 from trainables.data.generators import Progress, _silent
 from trainables.data.picked import ImageSet, Picked, as_picked, pick
 from trainables.data.pools import PoolSpec, load_pool, pool_path, pool_specs
-from trainables.data.shared_images import BlockImages, SharedBlock, Statistics
+from trainables.data.shared_images import BlockImages, SharedBlock
 from trainables.data.splits import Split, cut
-from trainables.lazy import LazyModule
 from trainables.seeds import stream_seed
 from trainables.specs import DataSpec, Phase
 
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = LazyModule("torch")
-
 _CHUNK = 4096
+_SMALLEST_DEVIATION = 1e-3
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Of each channel: means, standard deviations."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,18 +54,22 @@ class SeedBlock:
 
     @cached_property
     def statistics(self) -> Statistics:
-        """Mean and standard deviation of each channel over labelled and unlabelled images; needs four bytes a pixel."""
-        sets = [as_picked(self.labelled), as_picked(self.unlabelled.pool)]
-        seen = torch.empty((sum(map(len, sets)), *sets[0].image_shape))
-        done = 0
+        """Mean and standard deviation of each channel over labelled and unlabelled images, of pixels in 0..1.
+
+        Sums are of whole numbers, and so exact: neither the order of images nor the number of threads moves a bit.
+        """
+        sets = (as_picked(self.labelled), as_picked(self.unlabelled.pool))
+        sums = np.zeros(sets[0].image_shape[0], np.int64)
+        squares, pixels = np.zeros_like(sums), 0
         for images in sets:
             for start in range(0, len(images), _CHUNK):
                 part = images.pixels(start, start + _CHUNK)
-                seen[done : done + len(part)] = torch.from_numpy(part)
-                done += len(part)
-        seen.div_(255)
-        mean, deviation = seen.mean(dim=(0, 2, 3)), seen.std(dim=(0, 2, 3)).clamp(min=1e-3)
-        return tuple(mean.tolist()), tuple(deviation.tolist())
+                sums += part.sum(axis=(0, 2, 3), dtype=np.int64)
+                squares += np.square(part, dtype=np.uint16).sum(axis=(0, 2, 3), dtype=np.int64)
+                pixels += part[:, 0].size
+        mean = sums / pixels
+        deviation = np.sqrt(np.maximum(squares / pixels - np.square(mean), 0))
+        return tuple((mean / 255).tolist()), tuple(np.maximum(deviation / 255, _SMALLEST_DEVIATION).tolist())
 
 
 @lru_cache(maxsize=2)
@@ -142,7 +143,7 @@ def load_seed_block(
     test: ImageSet | None = found.test
     if phase == "evaluate" and test is None:
         test = pick(train, split.test)
-    block = SeedBlock(
+    return SeedBlock(
         labelled=pick(train, split.labelled),
         validation=pick(train, split.validation),
         unlabelled=Unlabelled(pool=Picked(parts=(train, *pools), place=place), generator=generator[order]),
@@ -159,9 +160,6 @@ def load_seed_block(
             },
         },
     )
-    if found.statistics is not None:
-        vars(block)["statistics"] = found.statistics  # of this block alone: a copy with other images works out its own
-    return block
 
 
 def _from_files(spec: DataSpec, seed: int, phase: Phase, cache: Path, device: str) -> BlockImages:

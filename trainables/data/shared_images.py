@@ -25,9 +25,6 @@ LONGEST_WAIT = 600.0
 """Seconds for images to arrive from another node; after that, a trial reads the files."""
 _log = logging.getLogger(__name__)
 
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and standard deviation of each channel, of pixels in 0..1."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BlockImages:
@@ -39,8 +36,6 @@ class BlockImages:
     pools: tuple[Images, ...]
     test: Images | None
     """None in the tune phase."""
-    statistics: Statistics | None = None
-    """Of labelled and unlabelled images, where somebody has them already."""
 
 
 class SharedBlock:
@@ -53,21 +48,14 @@ class SharedBlock:
         train: Refers to the training images, test images blanked (`sealed`), and the dataset's fingerprint.
         pools: Refer to the synthetic pools, in the order of the generators.
         test: Refers to the test part.
-        statistics: Refers to the `Statistics`.
     """
 
     def __init__(
-        self,
-        *,
-        train: ray.ObjectRef,
-        pools: Sequence[ray.ObjectRef],
-        test: ray.ObjectRef | None = None,
-        statistics: ray.ObjectRef | None = None,
+        self, *, train: ray.ObjectRef, pools: Sequence[ray.ObjectRef], test: ray.ObjectRef | None = None
     ) -> None:
         self.train: Any = train
         self.pools: tuple[Any, ...] = tuple(pools)
         self.test: Any = test
-        self.statistics: Any = statistics
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SharedBlock)
@@ -83,7 +71,7 @@ class SharedBlock:
 
     def release(self) -> None:
         """Let go of the references; `read` then finds nothing."""
-        self.train, self.pools, self.test, self.statistics = None, (), None, None
+        self.train, self.pools, self.test = None, (), None
 
     def read(self, phase: Phase) -> BlockImages | None:
         """The arrays, read-only and in the object store; None where it does not have all that a trial of `phase` needs.
@@ -99,19 +87,7 @@ class SharedBlock:
             _log.warning("images are read from files, for the object store has them no longer: %s", problem)
             return None
         test = others.pop() if phase == "evaluate" else None
-        return BlockImages(
-            train=train, fingerprint=fingerprint, pools=tuple(others), test=test, statistics=self._statistics()
-        )
-
-    def _statistics(self) -> Statistics | None:
-        if self.statistics is None:
-            return None
-        try:
-            found: Statistics = ray.get(self.statistics, timeout=LONGEST_WAIT)
-        except ray.exceptions.RayError as problem:
-            _log.warning("statistics of the images are computed anew: %s", problem)
-            return None
-        return found
+        return BlockImages(train=train, fingerprint=fingerprint, pools=tuple(others), test=test)
 
 
 def sealed(name: str, train: Images, test: Images | None) -> tuple[Images, Images]:
