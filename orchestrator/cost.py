@@ -240,7 +240,10 @@ def pool_bytes(spec: DataSpec) -> int:
     test = 0 if dataset.official_test else dataset.test_size
     chosen = dataset.num_classes * (spec.labels_per_class + spec.validation_size)
     real = max(dataset.size - test - dataset.generator_size - chosen, 0)
-    return synthetic_count(real, spec.contamination) * (math.prod(dataset.image_shape) + 8)
+    if spec.unlabelled_real is not None:
+        real = min(real, spec.unlabelled_real)
+    copies = 2 if any(spec.faults.values()) else 1  # as drawn, and with the faults
+    return copies * synthetic_count(real, spec.contamination) * (math.prod(dataset.image_shape) + 8)
 
 
 def _folder_bytes(folder: Path) -> int:

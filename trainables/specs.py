@@ -28,6 +28,9 @@ NETWORKS: dict[NetworkName, str] = {
 FOLDER_PREFIX = "folder:"
 """Begins the name of a dataset that is a folder of images."""
 
+FAULT_FIELDS = ("few_modes", "semantic_drift", "uneven_quality", "domain_gap")
+"""Fields of `DataSpec` that say how strong a fault of the generators is, 0 to 1; what each does is in `data/faults.py`."""
+
 
 def folder_of(dataset: str) -> str | None:
     """PATH of a dataset called `folder:PATH`; None for one with another name, and where PATH is empty."""
@@ -53,6 +56,26 @@ class DataSpec(Configuration):
     generators: tuple[str, ...] = Field(
         ("vae", "flow"), description="Names from `ablate list generators`; each makes an equal share"
     )
+    unlabelled_real: int | None = Field(
+        None, ge=0, le=10_000_000, description="Real unlabelled images; all that are left unless given"
+    )
+    class_skew: float = Field(
+        1.0,
+        ge=1,
+        le=1000,
+        description="How many times as many synthetic images the commonest class has as the rarest; which is which, the seed says",
+    )
+    few_modes: float = Field(0.0, ge=0, le=1, description="Share of synthetic images that repeat a few of their class")
+    semantic_drift: float = Field(
+        0.0, ge=0, le=1, description="Share of synthetic images that are only half of the class they were asked for"
+    )
+    uneven_quality: float = Field(0.0, ge=0, le=1, description="Share of synthetic images that are blurred or noisy")
+    domain_gap: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="How far the synthetic images' style is from the real ones': framing, tone, texture",
+    )
 
     @field_validator("generators", mode="before")
     @classmethod
@@ -68,11 +91,21 @@ class DataSpec(Configuration):
     def identity(self) -> dict[str, Any]:
         """All that the data's part of an outcome depends on, as JSON values: a folder counts by its name, not its place.
 
-        What is in the folder counts too, by the fingerprint that a trial carries beside it.
+        What is in the folder counts too, by the fingerprint that a trial carries beside it. Without synthetic images, how they
+        would be made counts for nothing.
         """
-        path = folder_of(self.dataset)
         values = self.values()
-        return {**values, "dataset": f"{FOLDER_PREFIX}{PurePath(path).name}"} if path else values
+        path = folder_of(self.dataset)
+        if path:
+            values["dataset"] = f"{FOLDER_PREFIX}{PurePath(path).name}"
+        if not self.contamination:
+            values |= {"generators": [], "class_skew": 1.0, **dict.fromkeys(FAULT_FIELDS, 0.0)}
+        return values
+
+    @property
+    def faults(self) -> dict[str, float]:
+        """Strength of each fault of the generators, by name."""
+        return {name: getattr(self, name) for name in FAULT_FIELDS}
 
     @property
     def validation_size(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from trainables import code_files
 from trainables.data import GENERATORS, generator_networks
 from trainables.data import pools as pools_module
 from trainables.data.datasets import Images
+from trainables.data.faults import with_faults
 from trainables.data.generators import DRAWN_AT_ONCE, Generator
-from trainables.data.pools import PoolSpec, load_pool, pool_path, pool_specs
+from trainables.data.pools import PoolSpec, load_pool, pool_path, pool_specs, wanted_classes
 from trainables.data.seed_block import cut_block, load_seed_block, make_pools, missing_pools
 from trainables.data.splits import synthetic_count
+from trainables.seeds import stream_seed
 
 pytestmark = pytest.mark.usefixtures("quick")
 every_generator = pytest.mark.parametrize("name", GENERATORS)
@@ -152,6 +155,47 @@ def test_real_images_stay_the_same_when_contamination_grows(pools: Path) -> None
         assert np.array_equal(clean, polluted)
 
 
+@pytest.mark.parametrize("skew", [1.0, 3.0, 100.0])
+def test_classes_that_are_asked_for_fall_geometrically(skew: float) -> None:
+    asked = wanted_classes(5000, 10, skew=skew, seed=4)
+    assert np.array_equal(wanted_classes(700, 10, skew=skew, seed=4), asked[:700])
+    counts = np.sort(np.bincount(asked, minlength=10))[::-1]
+    expected = skew ** -(np.arange(10) / 9)
+    assert np.abs(counts - 5000 * expected / expected.sum()).max() <= 10
+    if skew > 1:
+        other = np.bincount(wanted_classes(5000, 10, skew=skew, seed=5), minlength=10)
+        assert other.tolist() != np.bincount(asked, minlength=10).tolist(), "the seed says which class is common"
+
+
+def test_faults_and_skew_are_in_the_pool_that_trials_read(pools: Path) -> None:
+    plain, skewed, faulty = (
+        load_seed_block(data_spec(**c), 0, "tune", pools)
+        for c in ({}, {"class_skew": 20.0}, {"domain_gap": 0.5, "semantic_drift": 0.3})
+    )
+    made = [b.unlabelled.generator >= 0 for b in (plain, skewed, faulty)]
+    counts = np.bincount(skewed.unlabelled.pool.labels[made[1]], minlength=10)
+    assert counts.max() > 5 * counts.min()
+    assert np.array_equal(plain.unlabelled.pool.labels, faulty.unlabelled.pool.labels)
+    assert np.array_equal(plain.unlabelled.pool.images[~made[0]], faulty.unlabelled.pool.images[~made[2]])
+    assert (
+        not (plain.unlabelled.pool.images[made[0]] == faulty.unlabelled.pool.images[made[2]]).all(axis=(1, 2, 3)).any()
+    )
+    for i, name in enumerate(faulty.provenance["synthetic"]):
+        assert faulty.provenance["synthetic"][name]["hash"] != plain.provenance["synthetic"][name]["hash"], i
+
+
+def test_a_faulty_pool_is_made_from_the_one_that_was_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, part = a_pool()
+    drawn = load_pool(pool, part, tmp_path)
+    monkeypatch.setattr(type(GENERATORS[pool.generator]), "fit", None)
+    monkeypatch.setattr(type(GENERATORS[pool.generator]), "draw", None)
+    faults = (("semantic_drift", 0.5), ("domain_gap", 0.2))
+    made = load_pool(replace(pool, faults=faults), part, tmp_path)
+    stream = stream_seed(pool.seed, "generator", pool.generator)
+    assert np.array_equal(made.images, with_faults(drawn.images, drawn.labels, dict(faults), seed=stream))
+    assert np.array_equal(made.labels, drawn.labels)
+
+
 def test_an_images_place_says_nothing_about_its_origin(pools: Path) -> None:
     synthetic = load_seed_block(data_spec(), 0, "tune", pools).unlabelled.generator >= 0
     halves = synthetic[: len(synthetic) // 2].mean(), synthetic[len(synthetic) // 2 :].mean()
@@ -186,6 +230,8 @@ def test_a_pools_file_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None
         "seed": 1,
         "count": 16,
         "split": "x",
+        "class_skew": 2.0,
+        "faults": (("domain_gap", 0.1),),
     }
     assert changes.keys() == pool.__dict__.keys()
     paths = {pool_path(tmp_path, a_pool(**{name: value})[0]) for name, value in changes.items()}

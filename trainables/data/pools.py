@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from trainables.code_files import PACKAGE, digest_of, files_behind
 from trainables.configuration import content_hash
-from trainables.data.datasets import U8, DatasetDamaged, Images, dataset_of
+from trainables.data.datasets import I64, U8, DatasetDamaged, Images, dataset_of
+from trainables.data.faults import with_faults
 from trainables.data.generators import GENERATORS, Progress, _silent
 from trainables.data.splits import Split, synthetic_count
 from trainables.environment import environment
@@ -30,18 +31,26 @@ class PoolSpec:
     count: int
     split: str
     """Hash of the generator part."""
+    class_skew: float = 1.0
+    """Images of the commonest class for each one of the rarest."""
+    faults: tuple[tuple[str, float], ...] = ()
+    """Name and strength of each fault that is not 0; none for the images as the generator drew them."""
 
     @property
     def key(self) -> str:
         """Content hash that names the file."""
-        return content_hash({**self.__dict__, "source": _source(), "environment": environment()})
+        return content_hash(
+            {**self.__dict__, "source": _source(faults=bool(self.faults)), "environment": environment()}
+        )
 
 
 @cache
-def _source() -> str:
-    """Of the files that decide what a generator makes; an edit of an algorithm makes no pool anew."""
+def _source(*, faults: bool) -> str:
+    """Of the files that decide what a generator makes, with faults or without; an edit of an algorithm makes no pool anew."""
     generators = PACKAGE / "data" / "generators.py"
     files = files_behind("trainables.data.generators", generators) | {PACKAGE / "data" / "pools.py"}
+    if faults:
+        files |= {PACKAGE / "data" / "faults.py"}
     return digest_of({p.relative_to(PACKAGE).as_posix(): p for p in files})
 
 
@@ -57,6 +66,8 @@ def pool_specs(spec: DataSpec, split: Split, fingerprint: str, seed: int) -> lis
             seed=seed,
             count=share + (i < extra),
             split=content_hash(split.generator.tolist()),
+            class_skew=spec.class_skew,
+            faults=tuple((fault, strength) for fault, strength in spec.faults.items() if strength),
         )
         for i, name in enumerate(spec.generators)
         if total
@@ -85,16 +96,42 @@ def load_pool(
         return read_pool(path)
     except (FileNotFoundError, DatasetDamaged):
         pass
-    dataset = dataset_of(pool.dataset)
-    labels = np.arange(pool.count, dtype=np.int64) % dataset.num_classes
+    dataset, stream = dataset_of(pool.dataset), stream_seed(pool.seed, "generator", pool.generator)
+    if pool.faults:
+        drawn = load_pool(replace(pool, faults=()), train, cache, device=device, progress=progress)
+        return _keep(path, with_faults(drawn.images, drawn.labels, dict(pool.faults), seed=stream), drawn.labels)
+    labels = wanted_classes(pool.count, dataset.num_classes, skew=pool.class_skew, seed=pool.seed)
     images: U8 = GENERATORS[pool.generator].make(
         train,
         labels,
         num_classes=dataset.num_classes,
-        seed=stream_seed(pool.seed, "generator", pool.generator),
+        seed=stream,
         device=device,
         progress=progress,
     )
+    return _keep(path, images, labels)
+
+
+def wanted_classes(count: int, num_classes: int, *, skew: float, seed: int) -> I64:
+    """The classes that are asked for, int64 [count]; fewer of them are the first of more.
+
+    Frequencies fall geometrically from the commonest class to the rarest, in an order that the seed draws. Every stretch has
+    them about right: the next class is the one that is furthest behind.
+    """
+    if skew == 1:
+        return np.arange(count, dtype=np.int64) % num_classes
+    order = np.random.default_rng(stream_seed(seed, "class skew")).permutation(num_classes)
+    weight = skew ** -(np.arange(num_classes) / max(num_classes - 1, 1))
+    share, had = weight / weight.sum(), np.zeros(num_classes)
+    labels = np.empty(count, np.int64)
+    for i in range(count):
+        k = int(np.argmax(share * (i + 1) - had))
+        had[k] += 1
+        labels[i] = order[k]
+    return labels
+
+
+def _keep(path: Path, images: U8, labels: I64) -> Images:
     made = Images(images=images, labels=labels)
     with replacing(path) as temporary, temporary.open("wb") as handle:
         np.savez(handle, images=images, labels=labels, fingerprint=np.array(made.fingerprint))

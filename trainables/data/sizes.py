@@ -6,7 +6,7 @@ import math
 
 from trainables.data.base import DatasetDamaged, DatasetMissing
 from trainables.data.datasets import dataset_of
-from trainables.data.splits import check_sizes
+from trainables.data.splits import check_sizes, too_few_unlabelled
 from trainables.specs import DataSpec
 
 
@@ -27,7 +27,7 @@ def size_problem(spec: DataSpec) -> str | None:
     most = max(int(smallest * (1 - taken) - 4 * math.sqrt(smallest * taken * (1 - taken))), 0)
     wanted = spec.labels_per_class + spec.validation_size
     if wanted <= most:
-        return None
+        return too_few_unlabelled(spec)
     return (
         f"{spec.labels_per_class} labelled and {spec.validation_size} validation images per class are {wanted}, but the "
         f"smallest class of {dataset.title} has {smallest:,} images, with room for {most} beside the test and generator parts"

@@ -14,7 +14,7 @@ from trainables.specs import DataSpec
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """Places in the dataset's training images; disjoint, and together all of them.
+    """Places in the dataset's training images; disjoint, and together all of them unless `unlabelled_real` takes fewer.
 
     `test` is empty where the dataset has an official test part. It is the same for every seed; the others are the
     seed's.
@@ -48,12 +48,19 @@ def cut(dataset: Dataset, labels: I64, spec: DataSpec, seed: int) -> Split:
         labelled.append(members[: spec.labels_per_class])
         validation.append(members[spec.labels_per_class : wanted])
     taken = np.concatenate(labelled + validation)
+    unlabelled = rest[~np.isin(rest, taken)]
+    if spec.unlabelled_real is not None:
+        if spec.unlabelled_real > len(unlabelled):
+            raise ValueError(
+                f"{len(unlabelled)} real images are left where {spec.unlabelled_real} unlabelled are needed"
+            )
+        unlabelled = unlabelled[: spec.unlabelled_real]
     return Split(
         test=test,
         generator=generator,
         labelled=np.concatenate(labelled),
         validation=np.concatenate(validation),
-        unlabelled=rest[~np.isin(rest, taken)],
+        unlabelled=unlabelled,
     )
 
 
@@ -75,10 +82,23 @@ def check_sizes(spec: DataSpec) -> str | None:
     most = int(0.95 * mean - 4 * math.sqrt(mean * (1 - share)))
     wanted = spec.labels_per_class + spec.validation_size
     if wanted <= most:
-        return None
+        return too_few_unlabelled(spec)
     return (
         f"{spec.labels_per_class} labelled and {spec.validation_size} validation images per class are {wanted}, "
         f"but {dataset.title} has room for {most} per class beside its test and generator parts"
+    )
+
+
+def too_few_unlabelled(spec: DataSpec) -> str | None:
+    """None where the dataset has as many real unlabelled images as `spec` wants; else a sentence with the limit."""
+    dataset = dataset_of(spec.dataset)
+    taken = dataset.generator_size + (0 if dataset.official_test else dataset.test_size)
+    left = dataset.size - taken - dataset.num_classes * (spec.labels_per_class + spec.validation_size)
+    if spec.unlabelled_real is None or spec.unlabelled_real <= left:
+        return None
+    return (
+        f"{spec.unlabelled_real} real unlabelled images are wanted, but {dataset.title} has {left} left beside its test, "
+        "generator, labelled and validation parts"
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from trainables.configuration import content_hash
+from trainables.data.faults import FAULTS
 from trainables.specs import DataSpec, Stage, TrainingSpec, TrialSpec
 
 BASE: dict[str, Any] = {
@@ -92,6 +93,12 @@ def test_every_field_is_part_of_the_id() -> None:
                 "validation_per_class": 9,
                 "contamination": 0.1,
                 "generators": ("vae",),
+                "unlabelled_real": 7,
+                "class_skew": 3.0,
+                "few_modes": 0.1,
+                "semantic_drift": 0.2,
+                "uneven_quality": 0.3,
+                "domain_gap": 0.4,
             },
         ),
         (
@@ -258,3 +265,20 @@ def test_an_evaluation_trains_to_the_last_step() -> None:
     assert staged((40, {}), (400, {}), phase="evaluate").until == 400
     with pytest.raises(ValidationError, match="an evaluation trains all 400 steps"):
         staged((40, {}), (80, {}), phase="evaluate")
+
+
+def test_how_synthetic_images_are_made_counts_only_where_there_are_any() -> None:
+    faults = {"few_modes": 0.1, "semantic_drift": 0.2, "uneven_quality": 0.3, "domain_gap": 0.4, "class_skew": 5}
+    for name, value in {**faults, "generators": ("pca",)}.items():
+        changed = {name: value}
+        assert DataSpec(dataset="digits", **changed).identity() != DataSpec(dataset="digits").identity()
+        clean = DataSpec(dataset="digits", contamination=0)
+        assert DataSpec(dataset="digits", contamination=0, **changed).identity() == clean.identity()
+    real = DataSpec(dataset="digits", contamination=0, unlabelled_real=9)
+    assert real.identity() != DataSpec(dataset="digits", contamination=0).identity()
+
+
+def test_faults_are_those_fields_that_are_called_so() -> None:
+    data = DataSpec(dataset="digits", few_modes=0.1, domain_gap=1)
+    assert data.faults == {"few_modes": 0.1, "semantic_drift": 0, "uneven_quality": 0, "domain_gap": 1}
+    assert set(data.faults) == set(FAULTS)

@@ -52,6 +52,23 @@ def test_parts_are_disjoint_complete_and_stratified(case: dict[str, Any], seed: 
 
 
 @settings(deadline=None)
+@given(cuts(), st.integers(0, 99), st.integers(0, 80))
+def test_fewer_unlabelled_images_are_the_first_of_more_and_move_nothing_else(
+    case: dict[str, Any], seed: int, wanted: int
+) -> None:
+    whole = cut(**case, seed=seed)
+    spec = case["spec"].model_copy(update={"unlabelled_real": wanted})
+    if wanted > len(whole.unlabelled):
+        with pytest.raises(ValueError, match=f"{len(whole.unlabelled)} real images are left where {wanted} unlabelled"):
+            cut(case["dataset"], case["labels"], spec, seed)
+        return
+    part = cut(case["dataset"], case["labels"], spec, seed)
+    assert np.array_equal(part.unlabelled, whole.unlabelled[:wanted])
+    for name in PARTS[:-1]:
+        assert np.array_equal(getattr(part, name), getattr(whole, name))
+
+
+@settings(deadline=None)
 @given(cuts(), st.integers(0, 99), st.integers(100, 199))
 def test_every_seed_has_the_same_test_part_and_its_own_others(case: dict[str, Any], seed: int, other: int) -> None:
     one, again, two = (cut(**case, seed=s) for s in (seed, seed, other))
@@ -90,6 +107,19 @@ def test_sizes_that_pass_the_check_can_be_cut(name: str, monkeypatch: pytest.Mon
     assert f"{most + 1} labelled and {most + 1} validation images per class are {2 * most + 2}" in message
     with pytest.raises(ValueError, match="images left where"):
         cut(dataset, labels, DataSpec(dataset=name, labels_per_class=2 * most), 0)
+
+
+def test_more_unlabelled_images_than_are_left_are_refused_before_anything_is_cut() -> None:
+    def problem(wanted: int) -> str | None:
+        return check_sizes(DataSpec(dataset="digits", labels_per_class=4, unlabelled_real=wanted))
+
+    dataset = DATASETS["digits"]
+    left = dataset.size - dataset.test_size - dataset.generator_size - 80
+    assert problem(left) is None
+    assert problem(left + 1) == (
+        f"{left + 1} real unlabelled images are wanted, but {dataset.title} has {left} left beside its test, generator, "
+        "labelled and validation parts"
+    )
 
 
 def test_validation_counts_too() -> None:
