@@ -1,4 +1,7 @@
-"""The rows of a study's table: the full method, the arms that its designs give, and the baselines. Identical arms run once."""
+"""The rows of a study's table: the full method, the arms that its designs give, the baselines, and the oracles.
+
+Identical arms run once.
+"""
 
 from __future__ import annotations
 
@@ -54,11 +57,12 @@ def derive_arms(study: StudySpec) -> Arms:
         ablated = [dataclasses.replace(arm, tuning="inherited") for arm in ablated]
     elif mode == "both":
         ablated = [arm for each in ablated for arm in _both_ways(each)]
-    baselines = (
-        ArmInfo(name=a.name, title=a.title, algorithm=key, role="baseline")
-        for key, a in ((key, ALGORITHMS[key]) for key in study.baselines)
-    )
-    return Arms(arms=(full, *ablated, *baselines), left_out=tuple(collected.left_out), factorial=crossed)
+    others = [(key, ALGORITHMS[key]) for key in study.baselines]
+    baselines = [
+        ArmInfo(name=a.name, title=a.title, algorithm=key, role="baseline") for key, a in others if not a.reads_origin
+    ]
+    oracles = [ArmInfo(name=a.name, title=a.title, algorithm=key, role="oracle") for key, a in others if a.reads_origin]
+    return Arms(arms=(full, *ablated, *baselines, *oracles), left_out=tuple(collected.left_out), factorial=crossed)
 
 
 def parts_of(study: StudySpec) -> Parts:

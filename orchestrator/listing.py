@@ -41,8 +41,15 @@ Listing = tuple[tuple[str, ...], Iterable[tuple[str, ...]]]
 
 
 def _algorithms() -> Listing:
-    return ("name", "title", "components", "paper"), [
-        (a.name, a.title, ", ".join(c.name for c in a.components) or "none", a.paper) for a in ALGORITHMS.values()
+    return ("name", "title", "kind", "components", "paper"), [
+        (
+            a.name,
+            a.title,
+            "oracle, a baseline only" if a.reads_origin else "method",
+            ", ".join(c.name for c in a.components) or "none",
+            a.paper,
+        )
+        for a in ALGORITHMS.values()
     ]
 
 

@@ -49,7 +49,9 @@ class StudySpec(Configuration):
         default_factory=dict, description="Switches of the full method; on unless given"
     )
     ablation: AblationSpec = Field(default_factory=AblationSpec, description="Which components are left out")
-    baselines: Names = Field((), description="Other algorithms to compare with")
+    baselines: Names = Field(
+        (), description="Other algorithms to compare with; oracles among them are shown as bounds, and not tested"
+    )
     data: DataSpec = Field(description="The data condition")
     training: TrainingSpec = Field(
         default_factory=lambda: TrainingSpec(), description="The training loop, the same for every arm"

@@ -32,7 +32,8 @@ def smallest_p(seeds: int) -> float:
 
 def power_warnings(study: StudySpec) -> list[str]:
     """What the study's size cannot show, although it is allowed."""
-    comparisons, seeds = len(derive_arms(study).arms) - 1, len(study.seed_list)
+    comparisons = sum(arm.role not in ("full", "oracle") for arm in derive_arms(study).arms)
+    seeds = len(study.seed_list)
     warnings = []
     if study.search.trials == 0:
         warnings.append("search.trials is 0: arms are compared at their constants, none of them tuned")
@@ -61,6 +62,15 @@ def _count(number: int, word: str) -> str:
 def _method_exists(study: StudySpec) -> Iterator[Finding]:
     if study.method not in ALGORITHMS:
         yield Finding(("method",), f"no algorithm {quoted(study.method)}{did_you_mean(study.method, ALGORITHMS)}")
+
+
+@rule("method")
+def _method_is_no_oracle(study: StudySpec) -> Iterator[Finding]:
+    if study.method in ALGORITHMS and ALGORITHMS[study.method].reads_origin:
+        message = (
+            f"{quoted(study.method)} is an oracle: it reads which unlabelled images are synthetic, which no method may"
+        )
+        yield Finding(("method",), f"{message}; name it among the baselines, where it is shown as a bound")
 
 
 @rule("method", "components.*")

@@ -11,6 +11,7 @@ from results.tables import MARKS, ConditionTable, Mark, Row
 
 NOTHING = "–"
 MARK_SIGNS: Mapping[Mark, str] = {
+    "oracle": "○",
     "incomplete": "†",
     "unequal budget": "‡",
     "underpowered": "§",
@@ -26,6 +27,11 @@ def number(value: float, decimals: int = 2) -> str:
     if not text.strip("-0."):
         text = text.lstrip("-")
     return text.replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """`62%`, of a share in 0..1 or beyond."""
+    return f"{number(100 * share, 0)}%"
 
 
 def signed(value: float, decimals: int = 2) -> str:
@@ -87,6 +93,7 @@ class DisplayRow:
     meaning: str
     reference: bool
     baseline: bool
+    oracle: bool
     significant: bool
     seeds: str
     error: str
@@ -106,11 +113,13 @@ class DisplayRow:
     """Signs that concern the search: unequal budget, asynchronous, constraint not met."""
     underpowered: str
     """The sign that concerns the test."""
+    title_marks: str
+    """The sign of an oracle."""
 
     @property
     def marks(self) -> str:
         """All signs of this row."""
-        return self.seeds_marks + self.tuning_marks + self.underpowered
+        return self.title_marks + self.seeds_marks + self.tuning_marks + self.underpowered
 
 
 def display_rows(table: ConditionTable) -> list[DisplayRow]:
@@ -127,6 +136,7 @@ def display_row(row: Row, *, is_reference: bool = False) -> DisplayRow:
         meaning=row.meaning,
         reference=is_reference,
         baseline=row.role == "baseline",
+        oracle=row.role == "oracle",
         significant=row.significant,
         seeds=f"{row.seeds_completed}/{row.seeds_planned}",
         error=number(error.mean) if error else NOTHING,
@@ -143,6 +153,7 @@ def display_row(row: Row, *, is_reference: bool = False) -> DisplayRow:
         seeds_marks=_signs(row, "incomplete", "mixed code"),
         tuning_marks=_signs(row, "unequal budget", "asynchronous search", "constraint not met"),
         underpowered=_signs(row, "underpowered"),
+        title_marks=_signs(row, "oracle"),
     )
 
 

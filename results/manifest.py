@@ -18,7 +18,8 @@ class ManifestDamaged(ValueError):
     """`study.json` is not what a run writes; the message names it."""
 
 
-Role = Literal["full", "ablated", "baseline"]
+Role = Literal["full", "ablated", "baseline", "oracle"]
+"""An oracle reads which images are synthetic: a bound, which the table shows and does not test."""
 Tuning = Literal["retuned", "inherited"]
 BudgetUnit = Literal["steps", "trials"]
 

@@ -1,23 +1,24 @@
-"""The tables beside the main one, as text with its full-precision values: effects, both ways of tuning, budgets, optimism, fronts.
+"""The tables beside the main one, as text with its full-precision values: headroom, effects, both ways of tuning, and so on.
 
 A sheet is laid out by every renderer in the same way, so that a new table is one function here.
 """
 
 from __future__ import annotations
 
-from results.display import NOTHING, number, signed
+from results.display import MARK_SIGNS, NOTHING, number, percent, signed
 from results.effects import FactorialEffect
-from results.sheet import Group, Line, Sheet, by_condition, plain, points, tested
+from results.headroom import Headroom
+from results.sheet import Group, Line, Sheet, by_condition, optional, plain, points, tested
 from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
-from results.tables import ConditionTable, MainTable, Row
+from results.tables import MARKS, ConditionTable, MainTable, Row
 from results.tuning_sheets import budget, fronts, optimism
 from results.tuning_tables import Twin
 
 
 def sheets(table: MainTable) -> tuple[Sheet, ...]:
     """Every sheet that the study has something for, in the order of the report."""
-    found = (overview(table), factorial(table), both_ways(table), optimism(table), fronts(table), budget(table))
-    return tuple(sheet for sheet in found if sheet is not None)
+    found = (overview, headroom, factorial, both_ways, optimism, fronts, budget)
+    return tuple(sheet for make in found if (sheet := make(table)) is not None)
 
 
 def left_out(table: MainTable) -> list[str]:
@@ -35,7 +36,10 @@ def overview(table: MainTable) -> Sheet | None:
         found = [condition.row(arm) for condition in table.conditions]
         lines.append(
             Line(
-                cells=(first.title, *(_overview_cell(row, c) for row, c in zip(found, table.conditions, strict=True))),
+                cells=(
+                    f"{first.title}{MARK_SIGNS['oracle'] if first.role == 'oracle' else ''}",
+                    *(_overview_cell(row, c) for row, c in zip(found, table.conditions, strict=True)),
+                ),
                 values={"arm": arm, **{c.condition: _mean(r) for c, r in zip(table.conditions, found, strict=True)}},
                 reference=any(arm == c.reference for c in table.conditions),
             )
@@ -47,6 +51,7 @@ def overview(table: MainTable) -> Sheet | None:
         "positive: the arm errs more. A star: significant after Holm correction within that condition.",
         head=("Arm", *(c.title for c in table.conditions)),
         groups=(Group(title="", lines=tuple(lines)),),
+        notes=(f"{MARK_SIGNS['oracle']} {MARKS['oracle']}.",) if any(r.role == "oracle" for r in arms.values()) else (),
     )
 
 
@@ -60,6 +65,67 @@ def _overview_cell(row: Row | None, table: ConditionTable) -> str:
 
 def _mean(row: Row | None) -> float | None:
     return row.test_error.mean if row and row.test_error else None
+
+
+def headroom(table: MainTable) -> Sheet | None:
+    """What there is to gain by knowing which images are synthetic; None without oracles."""
+    first = next((c.headroom for c in table.conditions if c.headroom), None)
+    if first is None:
+        return None
+    needed = first.seeds_needed
+    return Sheet(
+        name="headroom",
+        title="Headroom: what knowing the truth would gain",
+        intro="Oracles read which unlabelled images are synthetic. Gain: FixMatch's test error minus the oracle's, in "
+        "percentage points and in pairs over seeds; positive: knowing the truth helps. Where the best oracle's interval does "
+        "not exclude zero, the condition cannot answer the question: no method can show there that finding synthetic images pays.",
+        head=("Oracle", "Seeds", "Gain", "95% interval", "p", "Holm p", f"Closed by {first.method}", "The condition"),
+        groups=by_condition(table, lambda c: _bounds(c.headroom) if c.headroom else []),
+        notes=(
+            "Closed: how far the full method comes from FixMatch's error (0%) to the best oracle's (100%), of means over the "
+            "seeds that all three have; given where the condition can answer. It has no interval.",
+            "The best oracle is picked on the same test images, so its gain is, if anything, too large. Interval, p and Holm p: "
+            "as in the main table; the correction is over the oracles of a condition. "
+            f"With fewer than {needed} paired seeds nothing can be told.",
+        ),
+        text=frozenset({0, 7}),
+    )
+
+
+def _bounds(found: Headroom) -> list[Line]:
+    lines = []
+    for bound in found.bounds:
+        best = bound is found.best
+        closed = found.closed if best else None
+        lines.append(
+            Line(
+                cells=(
+                    f"{bound.title}, the best" if best and len(found.bounds) > 1 else bound.title,
+                    str(bound.difference.n) if bound.difference else NOTHING,
+                    *tested(bound.difference, bound.p_holm),
+                    optional(closed, percent) if best else "",
+                    _answers(found) if best or found.best is None else "",
+                ),
+                values={
+                    "arm": bound.arm,
+                    "title": bound.title,
+                    **plain(bound.difference),
+                    "p_holm": bound.p_holm,
+                    "best": best,
+                    "closed": closed,
+                    "can_answer": found.can_answer if best else None,
+                },
+            )
+        )
+    return lines
+
+
+def _answers(found: Headroom) -> str:
+    if found.base is None:
+        return "FixMatch is not in this study"
+    if found.best is None:
+        return "not measured yet"
+    return "can answer" if found.can_answer else "too few seeds to tell" if found.too_few else "cannot answer"
 
 
 def factorial(table: MainTable) -> Sheet | None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from results.cells import CellRecords, select_records
 from results.constraints import parse_constraint, violations
 from results.effects import FactorialEffects, factorial_effects
+from results.headroom import Headroom, headroom
 from results.manifest import ArmInfo, ConditionInfo, LeftOut, Role, StudyManifest
 from results.origins import origin_of
 from results.records import TrialRecord
@@ -39,10 +40,17 @@ from results.tuning_tables import (
 )
 
 Mark = Literal[
-    "incomplete", "unequal budget", "underpowered", "mixed code", "asynchronous search", "constraint not met"
+    "oracle",
+    "incomplete",
+    "unequal budget",
+    "underpowered",
+    "mixed code",
+    "asynchronous search",
+    "constraint not met",
 ]
 
 MARKS: Mapping[Mark, str] = {
+    "oracle": "reads which images are synthetic: a bound, not a method; it is no part of the correction",
     "incomplete": "a planned evaluation seed is missing or failed, or no tuning trial completed",
     "unequal budget": "tuning trials that gave a result took at least one full trial less than in another arm of this table",
     "underpowered": f"with this many pairs no difference, however large, reaches a corrected p of {ALPHA}",
@@ -80,7 +88,8 @@ class Row:
     difference: PairedDifference | None
     """This arm minus the reference: positive means that this arm errs more. None for the reference or without pairs."""
     p_holm: float | None
-    """`difference.p`, corrected over all arms of the table; arms without a pair yet count as p = 1."""
+    """`difference.p`, corrected over all arms of the table but oracles; arms without a pair yet count as p = 1. None for
+    oracles, which are not tested."""
     inherited: bool
     """Whether the arm takes the full method's best configuration over and is not tuned itself."""
     tuning: TuningCounts
@@ -127,6 +136,8 @@ class ConditionTable:
     """Arms that are run both tuned and inherited."""
     fronts: tuple[Front, ...] = ()
     """Where the search has several objectives, an entry for each arm with a completed tuning trial."""
+    headroom: Headroom | None = None
+    """Where the study has oracles."""
 
     def row(self, arm: str) -> Row | None:
         """The row of that arm, None where the condition has none."""
@@ -140,8 +151,8 @@ class ConditionTable:
 
     @property
     def compared(self) -> tuple[Row, ...]:
-        """Every row but the reference."""
-        return tuple(r for r in self.rows if r.arm != self.reference)
+        """Every row but the reference and the oracles."""
+        return tuple(r for r in self.rows if r.arm != self.reference and r.role != "oracle")
 
     @property
     def comparisons(self) -> int:
@@ -184,6 +195,7 @@ class ConditionTable:
             "rows": [r.answers() for r in self.rows],
             "factorial": asdict(self.factorial) if self.factorial else None,
             "twins": [asdict(twin) for twin in self.twins],
+            "headroom": asdict(self.headroom) if self.headroom else None,
         }
 
 
@@ -259,9 +271,9 @@ def _condition_table(
         name: paired_difference([errors[name][s] for s in seeds], [base[s] for s in seeds]) if seeds else None
         for name, seeds in shared.items()
     }
-    compared = [name for name, difference in differences.items() if difference]
-    comparisons = sum(arm.name != manifest.reference for arm, _ in arms)
-    p_holm = dict(zip(compared, holm([d.p for d in differences.values() if d], comparisons), strict=True))
+    tested = [arm.name for arm, _ in arms if arm.name != manifest.reference and arm.role != "oracle"]
+    found = {name: difference for name in tested if (difference := differences[name])}
+    p_holm = dict(zip(found, holm([d.p for d in found.values()], len(tested)), strict=True))
     tuning = {arm.name: tuning_counts(cell) for arm, cell in arms}
     least_missing = min((t.missing for t in tuning.values()), default=0.0)
 
@@ -272,9 +284,10 @@ def _condition_table(
         pairs = difference.n if difference else planned
         trials = [*cell.tuning, *cell.confirmation, *cell.evaluation]
         marks: dict[Mark, bool] = {
+            "oracle": arm.role == "oracle",
             "incomplete": len(errors[name]) < planned or (counts.planned > 0 and cell.best is None),
             "unequal budget": counts.missing >= least_missing + 1,
-            "underpowered": name != manifest.reference and smallest_sign_flip_p(pairs) * comparisons > ALPHA,
+            "underpowered": name in tested and smallest_sign_flip_p(pairs) * len(tested) > ALPHA,
             "mixed code": any(origin_of(r) != cell.cell.origin for r in trials),
             "asynchronous search": counts.planned > 0 and not cell.cell.generation,
             "constraint not met": cell.best is not None and not _constraints_met(cell),
@@ -311,7 +324,8 @@ def _condition_table(
         rows=tuple(row(arm, cell) for arm, cell in arms),
         factorial=factorial_effects(manifest.factorial, condition.name, cells) if manifest.factorial else None,
         twins=twins(manifest, condition.name, cells, differences),
-        fronts=tuple(found for arm, cell in arms if (found := front(cell, arm.title))),
+        fronts=tuple(points for arm, cell in arms if (points := front(cell, arm.title))),
+        headroom=headroom([arm for arm, _ in arms], errors, manifest.reference),
     )
 
 

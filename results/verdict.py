@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from results.display import exact_p, number, p_value, signed
+from results.display import exact_p, number, p_value, percent, signed
 from results.effects import FactorialEffect
 from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
 from results.tables import ConditionTable, MainTable, Row
@@ -33,7 +33,8 @@ def summary(table: MainTable) -> list[str]:
     measured = [c for c in table.conditions if any(r.difference for r in c.compared)]
     if total < 2 or not measured:
         return []
-    sentences = []
+    sentences = _unanswered(table.conditions)
+    differ = len(sentences)
     for way, sign in (("more", 1), ("less", -1)):
         found: dict[str, int] = {}
         for condition in measured:
@@ -46,14 +47,61 @@ def summary(table: MainTable) -> list[str]:
                 f"Arms that err significantly {way} than {measured[0].reference_title}, with the number of conditions of "
                 f"{total} in which they do: {listed}. Holm correction is within each condition, not over all of them."
             )
-    if not sentences:
+    if len(sentences) == differ:
         sentences.append(f"No difference is significant after Holm correction in any of {total} conditions.")
     return sentences
 
 
 def condition_verdict(table: ConditionTable) -> list[str]:
     """The sentences of one condition."""
-    return [*_condition(table), *_factorial(table), *_both_ways(table)]
+    return [*_condition(table), *_headroom(table), *_factorial(table), *_both_ways(table)]
+
+
+def _headroom(table: ConditionTable) -> list[str]:
+    """What knowing which images are synthetic would gain, and whether the condition can answer the question at all."""
+    found = table.headroom
+    if found is None:
+        return []
+    if found.base is None:
+        return [
+            "What the oracles could gain is not known: it is the difference to FixMatch, which is not in this study; "
+            "fixmatch among its baselines would tell."
+        ]
+    if found.best is None or found.best.difference is None:
+        return []
+    gain = found.best.difference
+    if found.too_few:
+        return [
+            f"This condition cannot answer the question yet: {_paired(gain.n)} are too few to tell whether knowing "
+            f"which images are synthetic helps there; {found.seeds_needed} are needed."
+        ]
+    bounds = gain.interval
+    spread = f"95% interval {signed(bounds.low)} to {signed(bounds.high)}, " if bounds else ""
+    tested = f"{spread}p = {p_value(gain.p)}, {_seeds(gain.n)}"
+    if not found.can_answer:
+        so_far = " so far" if gain.n < table.seeds_planned else ""
+        return [
+            f"This condition cannot answer the question{so_far}: knowing which images are synthetic does not help there "
+            f"beyond noise. {found.base}'s error minus that of the best oracle, {found.best.title}: {signed(gain.mean)} percentage "
+            f"points ({tested})."
+        ]
+    closed = "" if found.closed is None else f" {found.method} closes {percent(found.closed)} of that."
+    return [
+        f"Headroom: the best oracle, {found.best.title}, errs less than {found.base} by {number(gain.mean)} percentage "
+        f"points ({tested}).{closed}"
+    ]
+
+
+def _unanswered(tables: Sequence[ConditionTable]) -> list[str]:
+    """Of several conditions, those where knowing the truth does not help."""
+    asked = [c for c in tables if c.headroom and c.headroom.can_answer is not None]
+    cannot = [c for c in asked if c.headroom and not c.headroom.can_answer and not c.headroom.too_few]
+    if not cannot:
+        return []
+    return [
+        f"{len(cannot)} of {len(tables)} conditions cannot answer the question, because knowing which images are synthetic "
+        f"does not help there beyond noise: {_join_some([c.title for c in cannot])}."
+    ]
 
 
 def _factorial(table: ConditionTable) -> list[str]:
@@ -134,6 +182,8 @@ def _reference_error(row: Row) -> str:
 def _comparisons(table: ConditionTable) -> list[str]:
     base = table.reference_title
     measured = [r for r in table.compared if r.difference]
+    if not table.compared and table.headroom:
+        return []
     if not measured:
         return ["No other arm has a completed evaluation on the same seeds yet, so nothing can be compared."]
     sentences = []
@@ -232,6 +282,10 @@ def _interval(row: Row) -> str:
 
 def _seeds(n: int) -> str:
     return f"{n} seed" if n == 1 else f"{n} seeds"
+
+
+def _paired(n: int) -> str:
+    return f"{n} paired seed" if n == 1 else f"{n} paired seeds"
 
 
 def _range(seeds: set[int]) -> str:

@@ -78,10 +78,14 @@ class Trainer:
         self._test = None
         if block.test is not None:
             self._test = (views(block.test), _tensor(block.test.labels, device))
-        self._diagnostics = Diagnostics(_tensor(pool.labels, device), _tensor(block.unlabelled.generator, device) >= 0)
+        synthetic = _tensor(block.unlabelled.generator, device) >= 0
+        self._diagnostics = Diagnostics(_tensor(pool.labels, device), synthetic)
 
+        kind = ALGORITHMS[spec.algorithm]
         self._generator = torch.Generator(device)
         self._view_generator = torch.Generator(device)
+        # the task must not lead to the trainer, which knows the truth
+        unlabelled, generator = self._unlabelled, self._generator
         task = Task(
             num_classes=dataset.num_classes,
             image_shape=dataset.image_shape,
@@ -90,10 +94,10 @@ class Trainer:
             network=training.network,
             precision=training.precision,
             device=device,
-            generator=self._generator,
-            weak_views=lambda index: self._unlabelled.weak(index, self._generator),
+            generator=generator,
+            weak_views=lambda index: unlabelled.weak(index, generator),
+            synthetic=synthetic if kind.reads_origin else None,
         )
-        kind = ALGORITHMS[spec.algorithm]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(spec.seed, "initial weights"))
             self.algorithm = kind(kind.Config(**spec.hyperparameters), off=spec.off, task=task)

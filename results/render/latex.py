@@ -55,6 +55,7 @@ _ESCAPES = {
     "§": r"\textsuperscript{\S}",
     "¶": r"\textsuperscript{\P}",
     "∥": r"\textsuperscript{\ensuremath{\parallel}}",
+    "○": r"\textsuperscript{\ensuremath{\circ}}",
     "◇": r"\textsuperscript{\ensuremath{\diamond}}",
     **{letter: rf"\ensuremath{{\{name}}}" for letter, name in _GREEK.items()},
 }
@@ -83,7 +84,9 @@ def _table(study: MainTable, table: ConditionTable) -> str:
         "with BCa bootstrap 95\\% interval, not corrected for several comparisons; exact two-sided sign-flip "
         f"permutation test, Holm-corrected over {table.comparisons} comparisons.{marks}"
     )
-    body = "\n".join(f"  {_cells(row)} \\\\" for row in rows)
+    lines = [f"  {_cells(row)} \\\\" for row in rows]
+    first = next((i for i, row in enumerate(rows) if row.oracle), 0)
+    body = "\n".join([*lines[:first], *([r"  \midrule"] if first else []), *lines[first:]])
     return rf"""\begin{{table}}
   \centering\small
   \caption{{{caption}}}
@@ -136,7 +139,7 @@ def _cells(row: DisplayRow) -> str:
     corrected = escape(row.p_holm + row.underpowered)
     return " & ".join(
         [
-            escape(row.title),
+            escape(row.title + row.title_marks),
             escape(row.seeds + row.seeds_marks + row.tuning_marks),
             escape(row.error),
             escape(row.error_interval),

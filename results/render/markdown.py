@@ -49,7 +49,7 @@ def _table(table: ConditionTable) -> str:
 
 
 def _cells(row: DisplayRow) -> list[str]:
-    title = f"**{escape(row.title)}**" if row.reference else escape(row.title)
+    title = f"**{escape(row.title)}**" if row.reference else escape(row.title) + row.title_marks
     return [
         f"{title}: {escape(row.meaning)}" if row.meaning else title,
         row.seeds + row.seeds_marks,

@@ -59,7 +59,7 @@ def grid(caption: str, head: Sequence[str], body: Sequence[Sequence[str]]) -> st
 def _body(rows: Sequence[DisplayRow]) -> list[list[str]]:
     return [
         [
-            row.title,
+            row.title + row.title_marks,
             row.seeds + row.seeds_marks,
             f"{row.error} {row.error_interval}".strip(),
             f"{row.difference} {row.difference_interval}".strip(),

@@ -11,7 +11,7 @@ from results.sheet import Sheet
 from results.sheets import sheets
 from results.tables import ConditionTable, MainTable
 
-TERMINAL_SHEETS = ("factorial", "both-ways", "optimism")
+TERMINAL_SHEETS = ("headroom", "factorial", "both-ways", "optimism")
 
 
 def render_terminal(table: MainTable) -> list[Table]:
@@ -75,7 +75,7 @@ def _table(table: ConditionTable) -> Table:
     for row in rows:
         style = "bold" if row.reference or row.significant else ""
         view.add_row(
-            Text(row.title, style=style),
+            Text(row.title + row.title_marks, style=style),
             Text(row.seeds + row.seeds_marks),
             _with_interval(row.error, row.error_interval),
             _with_interval(row.difference, row.difference_interval, style),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ every_arm = pytest.mark.parametrize("arm", ARMS, ids=str)
 class World:
     """An algorithm with 4 labelled and 12 unlabelled images of noise, each class at its own brightness."""
 
-    def __init__(self, name: str, shape: tuple[int, int, int], off: tuple[str, ...] = (), **task: str) -> None:
+    def __init__(self, name: str, shape: tuple[int, int, int], off: tuple[str, ...] = (), **task: Any) -> None:
         noise = torch.Generator().manual_seed(0)
         labels = torch.tensor([0, 1, 2, 4])
         classes = torch.cat([labels, labels.repeat(3)])
@@ -52,6 +53,7 @@ class World:
                     device=CPU,
                     generator=self.stream,
                     weak_views=lambda index: self.pool.weak(index, self.stream),
+                    synthetic=torch.arange(POOL) % 2 == 0 if kind.reads_origin else None,
                     **task,
                 ),
             )

@@ -9,7 +9,7 @@ from results.render.csv import render_csv
 from results.render.latex import render_latex
 from results.render.markdown import render_markdown
 from results.tables import main_table
-from tests.unit.results.factories import evaluations, manifest, tuning
+from tests.unit.results.factories import cell_id, evaluations, manifest, tuning
 
 ARMS = (
     ("rsmatch", "RSMatch", "full", "", 0.0),
@@ -28,7 +28,26 @@ ERRORS = {
     "rsmatch-without-queue": [9.0, 10.25, 9.75, 10.5, 11.25, 9.25, 10.0],
     "fixmatch": [8.25, 9.0, 8.5, 9.75, 9.5],
 }
-RENDERERS = {"table.md": render_markdown, "table.tex": render_latex, "table.csv": render_csv}
+ORACLES = (
+    *(ARMS[0], ("fixmatch", "FixMatch", "baseline", "", 0.0)),
+    ("oracle-drop", "FixMatch that drops synthetic images (oracle)", "oracle", "", 0.0),
+    ("oracle-dummy-head", "RSMatch with a perfect detector (oracle)", "oracle", "", 0.0),
+)
+ORACLE_ERRORS = {
+    "half": {
+        "rsmatch": [8.0, 9.5, 8.25, 10.0, 9.25, 8.5, 9.0],
+        "fixmatch": [9.25, 9.0, 9.5, 10.75, 9.5, 9.75, 10.0],
+        "oracle-drop": [7.25, 8.5, 7.75, 9.0, 8.5, 8.5, 8.25],
+        "oracle-dummy-head": [7.5, 8.75, 7.0, 8.75, 8.0, 8.5, 8.0],
+    },
+    "none": {
+        "rsmatch": [8.25, 9.0, 8.5, 9.75, 9.5, 8.0, 8.75],
+        "fixmatch": [8.0, 9.25, 8.25, 9.75, 9.25, 8.5, 8.5],
+        "oracle-drop": [8.0, 9.25, 8.25, 9.75, 9.25, 8.5, 8.5],
+        "oracle-dummy-head": [8.25, 9.0, 8.75, 9.5, 9.25, 8.75],
+    },
+}
+RENDERERS = {"md": render_markdown, "tex": render_latex, "csv": render_csv}
 
 
 def small_table():
@@ -44,10 +63,26 @@ def small_table():
     return main_table(study, records)
 
 
-@pytest.mark.parametrize("name", RENDERERS)
-def test_renderer_writes_what_it_wrote(name):
-    path = Path(__file__).parent / "renderers" / name
-    written = RENDERERS[name](small_table())
+def oracle_table():
+    """Two conditions: in one the oracles err less than FixMatch, in the other they do not."""
+    question = "Does finding synthetic images pay?"
+    study = manifest(ORACLES, seeds=range(1, 8), tuning_trials=0, conditions=tuple(ORACLE_ERRORS), question=question)
+    records = []
+    for condition, arms in ORACLE_ERRORS.items():
+        for arm, errors in arms.items():
+            common = {"cell": cell_id(arm, condition), "condition": condition}
+            records += evaluations(arm, dict(enumerate(errors, start=1)), {}, **common)
+    return main_table(study, records)
+
+
+TABLES = {"table": small_table, "oracles": oracle_table}
+
+
+@pytest.mark.parametrize("kind", RENDERERS)
+@pytest.mark.parametrize("name", TABLES)
+def test_renderer_writes_what_it_wrote(name, kind):
+    path = Path(__file__).parent / "renderers" / f"{name}.{kind}"
+    written = RENDERERS[kind](TABLES[name]())
     if os.environ.get("REWRITE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(written, encoding="utf-8")

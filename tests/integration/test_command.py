@@ -120,6 +120,8 @@ def test_list_and_doctor(tmp_path):
     assert listed.returncode == 0
     for name in ("rsmatch", "class-wise", "fashion-mnist", "flow", "loss-weights"):
         assert name in listed.stdout
+    for line in ablate("list", "algorithms", cwd=tmp_path).stdout.splitlines()[2:]:
+        assert ("oracle, a baseline only" in line) == line.startswith("oracle-")
     wrong = ablate("list", "algoritms", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "did you mean 'algorithms'" in wrong.stderr

@@ -20,6 +20,7 @@ from trainables.algorithms.fixmatch import FixMatch
 from trainables.algorithms.flexmatch import FlexMatch
 from trainables.algorithms.freematch import FreeMatch
 from trainables.algorithms.mean_teacher import MeanTeacher
+from trainables.algorithms.oracles import OracleDrop, OracleDummyHead
 from trainables.algorithms.pseudo_label import PseudoLabel
 from trainables.algorithms.registry import ALGORITHMS, AlgorithmNotFound, module_folders, resolve
 from trainables.algorithms.rsmatch import RSMatch
@@ -27,7 +28,10 @@ from trainables.algorithms.softmatch import SoftMatch
 from trainables.algorithms.supervised import Supervised
 from trainables.algorithms.uda import UDA
 
-BUILT_IN = (Supervised, PseudoLabel, MeanTeacher, UDA, FixMatch, FlexMatch, FreeMatch, SoftMatch, RSMatch)
+BUILT_IN = (
+    *(Supervised, PseudoLabel, MeanTeacher, UDA, FixMatch, FlexMatch, FreeMatch, SoftMatch, RSMatch),
+    *(OracleDrop, OracleDummyHead),
+)
 ALGORITHMS.update({a.name: a for a in BUILT_IN})
 
 __all__ = [

@@ -59,6 +59,8 @@ class Task:
     """Fresh weak views [n, C, H, W] of the unlabelled images at the places int64 [n]."""
     precision: str = "float32"
     """What networks compute in; what they answer is float32 in any case."""
+    synthetic: Tensor | None = None
+    """bool [num_unlabelled]: which unlabelled images are synthetic. None for all but oracles (`Algorithm.reads_origin`)."""
 
 
 class Rows(Protocol):
@@ -131,6 +133,9 @@ class Algorithm:
     components: ClassVar[tuple[Component, ...]] = ()
     fixed: ClassVar[frozenset[str]] = frozenset()
     """Configuration fields that shape what `build` makes, and so cannot change during training."""
+    reads_origin: ClassVar[bool] = False
+    """True for an oracle: it is told which unlabelled images are synthetic (`Task.synthetic`), and so is a bound to hold
+    methods against and never a method."""
 
     classifier: nn.Module
     """Images to class logits; what is averaged over steps and evaluated."""

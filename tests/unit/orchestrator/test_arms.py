@@ -32,6 +32,18 @@ def test_the_full_method_then_one_arm_per_component_then_baselines() -> None:
     assert len({a.name for a in arms}) == len(arms)
 
 
+def test_oracles_are_baselines_that_come_last_under_a_role_of_their_own() -> None:
+    named = ["oracle-dummy-head", "supervised", "oracle-drop", "fixmatch"]
+    for mode in ("retuned", "inherited", "both"):
+        arms = derive_arms(study(baselines=named, search={"mode": mode})).arms
+        assert [(a.name, a.role, a.tuning) for a in arms[-4:]] == [
+            ("supervised", "baseline", "retuned"),
+            ("fixmatch", "baseline", "retuned"),
+            ("oracle-dummy-head", "oracle", "retuned"),
+            ("oracle-drop", "oracle", "retuned"),
+        ]
+
+
 def test_an_arm_says_what_it_lost() -> None:
     arm = {a.name: a for a in derive_arms(study()).arms}["rsmatch-without-queue"]
     assert arm.title == "RSMatch without queue"

@@ -36,6 +36,17 @@ def test_before_any_record_the_detectable_difference_is_in_standard_deviations(t
     assert "shows after the first evaluations" in power_sentences([entry])[0]
 
 
+def test_oracles_are_no_comparisons(tmp_path, measured):
+    changes = {"evaluate": {"seeds": 9}, "baselines": ["fixmatch", "oracle-drop"]}
+    plan = make_plan(small_study(tmp_path, **changes).spec)
+    records = spread_out(run_made_up_trials(plan, errors={**ERRORS, "oracle-drop": 1.0}))
+    assert "oracle-drop" in {r.arm for r in records}
+    [ours], [expected] = prospects(plan, records), prospects(*measured)
+    assert {k: v for k, v in ours.items() if not k.startswith("validation")} == {
+        k: v for k, v in expected.items() if not k.startswith("validation")
+    }
+
+
 def test_with_records_it_is_in_points(measured):
     plan, records = measured
     [entry] = prospects(plan, records)

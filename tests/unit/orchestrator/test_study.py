@@ -52,6 +52,40 @@ def test_two_algorithms_of_one_name_are_told_apart_or_refused(study: Study) -> N
     assert study.load(MINIMAL + "baselines: [one_match:MyMatch, fixmatch]\n").spec.baselines
 
 
+def test_an_oracle_is_no_method(study: Study) -> None:
+    message = (
+        "s.yaml:3: method: 'oracle-drop' is an oracle: it reads which unlabelled images are synthetic, which no method may; "
+        "name it among the baselines, where it is shown as a bound"
+    )
+    as_method = MINIMAL.replace("method: rsmatch", "method: oracle-drop")
+    assert study.problems(as_method) == [message]
+    assert study.problems(as_method + "baselines: [oracle-dummy-head]\nevaluate: {seeds: 9}\n") == [message]
+
+
+def test_oracles_are_no_comparisons_but_are_tuned_like_any_arm(study: Study) -> None:
+    oracles = "[fixmatch, oracle-drop, oracle-dummy-head]"
+    constants = "hyperparameters: {oracle-dummy-head: {synthetic_weight: 0.1}}\n"
+    without, with_them = (study.load(MINIMAL + f"baselines: {b}\n") for b in ("[fixmatch]", oracles))
+    assert without.warnings == with_them.warnings
+    assert "7 comparisons" in with_them.warnings[0]
+    spec = study.load(MINIMAL + f"baselines: {oracles}\n{constants}").spec
+    assert list(spec.searched("oracle-drop")) == ["threshold", "unlabelled_weight"]
+    assert "synthetic_weight" in with_them.spec.searched("oracle-dummy-head")
+    assert "synthetic_weight" not in spec.searched("oracle-dummy-head")
+
+
+def test_a_users_own_oracle_is_a_bound_too(study: Study) -> None:
+    (study.path.parent / "my_oracle.py").write_text(
+        "from trainables.algorithms import FixMatch\n"
+        "class Mine(FixMatch):\n    name = 'mine'\n    title = 'Mine'\n    reads_origin = True\n",
+        encoding="utf-8",
+    )
+    arms = derive_arms(study.load(MINIMAL + "baselines: ['my_oracle:Mine', fixmatch]\n").spec).arms
+    assert [a.role for a in arms[-2:]] == ["baseline", "oracle"]
+    problems = study.problems(MINIMAL.replace("method: rsmatch", "method: my_oracle:Mine"))
+    assert "'my_oracle:Mine' is an oracle" in problems[0]
+
+
 def test_the_study_that_ships_asks_what_it_should() -> None:
     loaded = load_study(DIGITS)
     spec = loaded.spec
@@ -186,6 +220,7 @@ SINGLE_PROBLEMS = [
     ("ablation: {components: []}", "s.yaml:5: ablation.components: names no component to leave out; write `ablation:"),
     ("ablation: {components: [queue, queue]}", "s.yaml:5: ablation.components: 'queue' is named twice; keep one"),
     ("baselines: [rsmatch]", "s.yaml:5: baselines: 'rsmatch' is the method itself; name others, or none"),
+    ("baselines: [oracle-drop, oracle-drop]", "s.yaml:5: baselines: 'oracle-drop' is named twice; keep one"),
     ("baselines: [fixmatch, fixmatch]", "s.yaml:5: baselines: 'fixmatch' is named twice; keep one"),
     ("hyperparameters: {fixmatch: {}}", "s.yaml:5: hyperparameters: 'fixmatch' is neither the method nor a baseline"),
     (

@@ -56,6 +56,22 @@ def whole(tmp_path_factory):
     return folder, report, report.page.read_text(encoding="utf-8")
 
 
+def test_oracles_are_marked_and_set_apart(tmp_path):
+    oracle = ("oracle-drop", "FixMatch that drops them", "oracle", "", 8.0)
+    study = manifest((*ARMS, oracle))
+    records = study_records(study, {arm[0]: arm[4] for arm in (*ARMS, oracle)})
+    page = Page(write_report(write_study(tmp_path, study, records)).page.read_text(encoding="utf-8"))
+    rows = [attributes.get("class", "").split() for attributes in page.all("tr")]
+    assert sum("oracle" in row for row in rows) == 1
+    assert not any({"oracle", "significant"} <= set(row) for row in rows)
+    text = " ".join(page.text)
+    assert "○" in text
+    assert "reads which images are synthetic: a bound, not a method" in text
+    assert "8 comparisons with RSMatch" in text
+    assert "Headroom: the best oracle" in text
+    assert (tmp_path / "report" / "headroom.csv").is_file()
+
+
 def test_every_file_is_written(whole):
     folder, report, _ = whole
     names = {str(p.relative_to(folder / "report")) for p in report.files}

@@ -34,7 +34,7 @@ def relative(files: set[Path], root: Path) -> set[str]:
     [
         ("algorithms/rsmatch.py", {"rsmatch"}),
         ("algorithms/supervised.py", {"supervised"}),
-        ("algorithms/fixmatch.py", {"fixmatch", "flexmatch", "rsmatch"}),
+        ("algorithms/fixmatch.py", {"fixmatch", "flexmatch", "rsmatch", "oracle-drop", "oracle-dummy-head"}),
         ("algorithms/base.py", set(ALGORITHMS)),
         ("algorithms/__init__.py", set()),
         ("training.py", set(ALGORITHMS)),
