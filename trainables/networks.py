@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -25,6 +26,8 @@ _PIECE_PIXELS = 2**15
 _LARGE_IMAGE = 64
 """Shorter side in pixels from which torchvision's ResNets have the stem that was made for ImageNet."""
 _RESNET_GROUPS = 32
+_MEDIUM_IMAGE = 16
+"""Shorter side in pixels from which the small CNN halves its images at once."""
 
 
 class Pass(nn.Module):
@@ -79,16 +82,16 @@ def _block(channels_in: int, channels_out: int, stride: int) -> list[nn.Module]:
 
 
 class SmallCNN(nn.Sequential):
-    """Three convolutions and a global mean, for images of 8 to 64 pixels: [n, C, H, W] to [n, 64]."""
+    """Four convolutions and a global mean, for images of 8 to 64 pixels: [n, C, H, W] to [n, 64].
+
+    A place of the last one sees 19 by 19 pixels (13 by 13 where images are below 16), enough to tell a shape from its patches.
+    """
 
     def __init__(self, shape: ImageShape) -> None:
-        super().__init__(
-            *_block(shape[0], 16, 1),
-            *_block(16, 32, 2),
-            *_block(32, 64, 1),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-        )
+        strides = (2, 1, 2, 1) if min(shape[1:]) >= _MEDIUM_IMAGE else (1, 2, 1, 1)
+        channels = (shape[0], 16, 32, 64, 64)
+        blocks = [_block(*pair, stride) for pair, stride in zip(pairwise(channels), strides, strict=True)]
+        super().__init__(*chain.from_iterable(blocks), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 class _PreActivation(nn.Module):

@@ -17,7 +17,7 @@ Phase = Literal["tune", "evaluate"]
 Precision = Literal["float32", "bfloat16"]
 NetworkName = Literal["small-cnn", "wrn-28-2", "wrn-28-8", "resnet18", "resnet34", "resnet50"]
 NETWORKS: dict[NetworkName, str] = {
-    "small-cnn": "three convolutions, 24 thousand weights; for images of 8 to 64 pixels",
+    "small-cnn": "four convolutions, 61 thousand weights; for images of 8 to 64 pixels",
     "wrn-28-2": "WideResNet-28-2, 1.5 million weights (Zagoruyko and Komodakis 2016, arXiv:1605.07146)",
     "wrn-28-8": "WideResNet-28-8, 23 million weights (Zagoruyko and Komodakis 2016, arXiv:1605.07146)",
     "resnet18": "torchvision's ResNet-18, 11 million weights (He et al. 2016, arXiv:1512.03385)",
