@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cluster import build_pools, cluster, gpus_per_trial
+from orchestrator.building import build_pools
+from orchestrator.cluster import cluster, gpus_per_trial
 from orchestrator.folders import StudyFolders
 from orchestrator.quiet import quiet_output
 from orchestrator.runner import missing_blocks, save_sample

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from orchestrator.building import build_pools
 from orchestrator.changes import ChangedSinceRecorded, Decision, Decisions, changed_message, changes, remember_sources
-from orchestrator.cluster import build_pools, cluster, concurrent_trials, gpus_per_trial
+from orchestrator.cluster import cluster, concurrent_trials, gpus_per_trial
 from orchestrator.driver import StudyDriver
 from orchestrator.errors import AblateError
 from orchestrator.folders import StudyFolders

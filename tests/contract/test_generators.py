@@ -16,9 +16,10 @@ from trainables import code_files
 from trainables.data import GENERATORS, generator_networks
 from trainables.data import pools as pools_module
 from trainables.data.datasets import Images
+from trainables.data.fitted import fit_path
 from trainables.data.generators import DRAWN_AT_ONCE, Generator
 from trainables.data.pools import PoolSpec, load_pool, pool_path, pool_specs
-from trainables.data.seed_block import cut_block, load_seed_block, make_pools, missing_pools
+from trainables.data.seed_block import cut_block, load_seed_block, make_fit, make_pools, missing_fits, missing_pools
 from trainables.data.splits import synthetic_count
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -33,7 +34,15 @@ def part(request: pytest.FixtureRequest) -> Images:
 
 
 def make(name: str, part: Images, labels: np.ndarray, seed: int = 0, **changes: Any) -> np.ndarray:
-    return GENERATORS[name].make(part, labels, num_classes=10, seed=seed, device="cpu", **changes)
+    return fit_and_draw(GENERATORS[name], part, labels, seed=seed, **changes)
+
+
+def fit_and_draw(
+    kind: Generator, part: Images, labels: np.ndarray, *, num_classes: int = 10, seed: int = 0, **changes: Any
+) -> np.ndarray:
+    given: dict[str, Any] = {"num_classes": num_classes, "seed": seed, "device": "cpu", **changes}
+    state = kind.fit(part, **given)
+    return kind.draw(state, labels, shape=part.images.shape[1:], **given)  # type: ignore[arg-type]
 
 
 @every_generator
@@ -72,11 +81,19 @@ def test_images_are_made_and_not_copied(name: str, part: Images) -> None:
 
 
 @every_generator
-def test_training_says_how_far_it_is(name: str, part: Images) -> None:
+def test_training_and_drawing_say_how_far_they_are(name: str, part: Images) -> None:
     seen: list[tuple[int, int]] = []
-    make(name, part, np.arange(2), progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (25, 25)
-    assert seen == sorted(seen)
+
+    def progress(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    kind = GENERATORS[name]
+    state = kind.fit(part, num_classes=10, seed=0, device="cpu", progress=progress)
+    assert seen == [(0, 25), (25, 25)]
+    seen.clear()
+    labels, shape = np.arange(2 * DRAWN_AT_ONCE + 3) % 10, part.images.shape[1:]
+    kind.draw(state, labels, shape=shape, num_classes=10, seed=0, device="cpu", progress=progress)  # type: ignore[arg-type]
+    assert seen == [(n, len(labels)) for n in (0, DRAWN_AT_ONCE, 2 * DRAWN_AT_ONCE, len(labels))]
 
 
 @every_generator
@@ -86,7 +103,7 @@ def test_a_generator_learns_the_class_that_it_is_asked_for(name: str, monkeypatc
     labels = np.arange(200) % 2
     images = np.where(labels[:, None, None, None] == 1, 230, 20) + rng.integers(-20, 20, (200, 1, 8, 8))
     part = Images(images=images.astype(np.uint8), labels=labels.astype(np.int64))
-    drawn = GENERATORS[name].make(part, np.array([0] * 20 + [1] * 20), num_classes=2, seed=0, device="cpu")
+    drawn = fit_and_draw(GENERATORS[name], part, np.array([0] * 20 + [1] * 20), num_classes=2)
     brightness = drawn.reshape(40, -1).mean(axis=1)
     assert brightness[:20].mean() < 80 < 170 < brightness[20:].mean()
 
@@ -110,7 +127,7 @@ def test_a_gaussian_has_the_mean_and_the_spread_of_its_class() -> None:
     images = Images(
         images=pixels.clip(0, 255).round().astype(np.uint8).reshape(-1, 1, 8, 8), labels=np.zeros(300, np.int64)
     )
-    drawn = GENERATORS["pca"].make(images, np.zeros(4000, np.int64), num_classes=1, seed=0, device="cpu")
+    drawn = fit_and_draw(GENERATORS["pca"], images, np.zeros(4000, np.int64), num_classes=1)
     found, expected = (a.reshape(len(a), 64).astype(float) for a in (drawn, images.images))
     assert np.abs(found.mean(0) - expected.mean(0)).max() < 2
     difference = np.cov(found.T) - np.cov(expected.T)
@@ -168,12 +185,13 @@ def a_pool(**changes: Any) -> tuple[PoolSpec, Images]:
 def test_a_pool_is_made_once_and_then_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pool, part = a_pool()
     made = load_pool(pool, part, tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == [pool_path(tmp_path, pool).name]
+    assert sorted(tmp_path.iterdir()) == sorted([pool_path(tmp_path, pool), fit_path(tmp_path, pool.fit)])
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("made again")
 
-    monkeypatch.setattr(Generator, "make", never)
+    monkeypatch.setattr(Generator, "fit", never)
+    monkeypatch.setattr(Generator, "draw", never)
     assert load_pool(pool, part, tmp_path).fingerprint == made.fingerprint
 
 
@@ -226,7 +244,7 @@ def test_a_damaged_pool_is_made_again(data: st.DataObject, tmp_path: Path) -> No
     path.write_bytes(content)
     assert load_pool(pool, part, tmp_path).fingerprint == made.fingerprint
     assert load_pool(pool, part, tmp_path).fingerprint == made.fingerprint
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert sorted(tmp_path.iterdir()) == sorted([path, fit_path(tmp_path, pool.fit)])
 
 
 def test_a_pool_with_code_in_it_is_made_again_and_the_code_not_run(tmp_path: Path) -> None:
@@ -251,7 +269,12 @@ def test_a_generator_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pyte
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(Generator, "make", fails)
+    monkeypatch.setattr(Generator, "draw", fails)
+    with pytest.raises(RuntimeError):
+        load_pool(pool, part, tmp_path)
+    assert list(tmp_path.iterdir()) == [fit_path(tmp_path, pool.fit)], "the training is not lost"
+    fit_path(tmp_path, pool.fit).unlink()
+    monkeypatch.setattr(Generator, "fit", fails)
     with pytest.raises(RuntimeError):
         load_pool(pool, part, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -261,11 +284,21 @@ def test_missing_pools_are_those_that_are_not_there(tmp_path: Path) -> None:
     spec = data_spec()
     paths = missing_pools(spec, 0, tmp_path)
     assert len(paths) == 2
-    progress: list[tuple[int, int]] = []
-    made = make_pools(spec, 0, tmp_path, device="cpu", progress=lambda done, total: progress.append((done, total)))
-    assert progress[-1] == (50, 50)
-    assert progress == sorted(progress)
+    fits = missing_fits(spec, 0, tmp_path)
+    assert [f.generator for f in fits] == ["vae", "flow"]
+    seen: list[tuple[str, int, int]] = []
+    make_fit(fits[0], spec, tmp_path, device="cpu", report=lambda *said: seen.append(said))
+    assert seen == [("training", 0, 25), ("training", 25, 25)]
+    assert missing_fits(spec, 0, tmp_path) == fits[1:]
+    seen.clear()
+    made = make_pools(spec, 0, tmp_path, device="cpu", report=lambda *said: seen.append(said))
+    assert [(doing, done) for doing, done, total in seen if done == total] == [
+        ("drawing vae", len(made[0])),
+        ("training flow", 25),
+        ("drawing flow", len(made[1])),
+    ]
     assert missing_pools(spec, 0, tmp_path) == []
-    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    assert missing_fits(spec, 0, tmp_path) == []
+    assert sorted(tmp_path.glob("*.npz")) == sorted(paths)
     _, _, split, _ = cut_block(spec, 0)
     assert sum(map(len, made)) == synthetic_count(len(split.unlabelled), 0.5)

@@ -22,7 +22,7 @@ else:
     generator_networks = LazyModule("trainables.data.generator_networks")
 
 Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all)."""
+"""Called with how much is done and how much there is."""
 Shape = tuple[int, int, int]
 """Channels, height, width."""
 
@@ -57,7 +57,7 @@ class Generator:
             num_classes: K.
             seed: Fixes initial weights and batches.
             device: A torch device.
-            progress: Called now and then while training.
+            progress: Called now and then while training, with steps.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "fit"))
@@ -78,7 +78,10 @@ class Generator:
         device: str,
         progress: Progress = _silent,
     ) -> U8:
-        """One image for each of `labels` (int64 [n]), uint8 [n, C, H, W]; image i depends on labels, seed and i // 250 alone."""
+        """One image for each of `labels` (int64 [n]), uint8 [n, C, H, W]; image i depends on labels, seed and i // 250 alone.
+
+        `progress` is called with images.
+        """
         images = np.empty((len(labels), *shape), np.uint8)
         with torch.random.fork_rng(devices=[]):  # which initial weights would draw from
             model = self.network(shape, num_classes)
@@ -94,13 +97,6 @@ class Generator:
             images[start : start + len(part)] = pixels
         progress(len(labels), len(labels))
         return images
-
-    def make(
-        self, train: Images, labels: I64, *, num_classes: int, seed: int, device: str, progress: Progress = _silent
-    ) -> U8:
-        """`fit`, then `draw`."""
-        state = self.fit(train, num_classes=num_classes, seed=seed, device=device, progress=progress)
-        return self.draw(state, labels, shape=_shape(train), num_classes=num_classes, seed=seed, device=device)
 
     def _train(self, model: Any, x: Tensor, y: Tensor, progress: Progress) -> None:
         """Train `model` in place on images [n, C, H, W] in 0..1 and one-hot classes [n, K]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,12 +12,19 @@ import numpy as np
 from trainables.code_files import PACKAGE, digest_of, files_behind
 from trainables.configuration import content_hash
 from trainables.data.datasets import U8, DatasetDamaged, Images, dataset_of
-from trainables.data.generators import GENERATORS, Progress, _silent
+from trainables.data.fitted import FitSpec, load_fit
+from trainables.data.generators import GENERATORS
 from trainables.data.splits import Split, synthetic_count
 from trainables.environment import environment
 from trainables.files import replacing
-from trainables.seeds import stream_seed
 from trainables.specs import DataSpec
+
+Report = Callable[[str, int, int], None]
+"""Called with what is being done (`training flow`), how much of it is done, and how much there is."""
+
+
+def _silent(doing: str, done: int, total: int) -> None:
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +44,18 @@ class PoolSpec:
         """Content hash that names the file."""
         return content_hash({**self.__dict__, "source": _source(), "environment": environment()})
 
+    @property
+    def fit(self) -> FitSpec:
+        """The training that it is drawn from."""
+        return FitSpec(fingerprint=self.fingerprint, generator=self.generator, seed=self.seed, split=self.split)
+
 
 @cache
 def _source() -> str:
     """Of the files that decide what a generator makes; an edit of an algorithm makes no pool anew."""
     generators = PACKAGE / "data" / "generators.py"
-    files = files_behind("trainables.data.generators", generators) | {PACKAGE / "data" / "pools.py"}
+    own = {PACKAGE / "data" / name for name in ("fitted.py", "pools.py")}
+    files = files_behind("trainables.data.generators", generators) | own
     return digest_of({p.relative_to(PACKAGE).as_posix(): p for p in files})
 
 
@@ -68,32 +82,39 @@ def pool_path(cache: Path, pool: PoolSpec) -> Path:
     return cache / f"{pool.generator}-{pool.key}.npz"
 
 
-def load_pool(
-    pool: PoolSpec, train: Images, cache: Path, *, device: str = "cpu", progress: Progress = _silent
-) -> Images:
+def load_pool(pool: PoolSpec, train: Images, cache: Path, *, device: str = "cpu", report: Report = _silent) -> Images:
     """The pool's images, with the classes that were asked for; made and kept if they are not there or damaged.
 
     Args:
         pool: What to make.
         train: The generator part of the dataset.
-        cache: Folder of pools, shared by studies.
-        device: A torch device, used for training only.
-        progress: Called while the generator trains.
+        cache: Folder of pools and fitted generators, shared by studies.
+        device: A torch device, used for training and drawing only.
+        report: Called while the generator trains, in steps, and while it draws, in images.
     """
     path = pool_path(cache, pool)
     try:
         return read_pool(path)
     except (FileNotFoundError, DatasetDamaged):
         pass
-    dataset = dataset_of(pool.dataset)
+    dataset, name = dataset_of(pool.dataset), pool.generator
     labels = np.arange(pool.count, dtype=np.int64) % dataset.num_classes
-    images: U8 = GENERATORS[pool.generator].make(
+    state = load_fit(
+        pool.fit,
         train,
-        labels,
+        cache,
         num_classes=dataset.num_classes,
-        seed=stream_seed(pool.seed, "generator", pool.generator),
         device=device,
-        progress=progress,
+        progress=lambda done, total: report(f"training {name}", done, total),
+    )
+    images: U8 = GENERATORS[name].draw(
+        state,
+        labels,
+        shape=dataset.image_shape,
+        num_classes=dataset.num_classes,
+        seed=pool.fit.stream,
+        device=device,
+        progress=lambda done, total: report(f"drawing {name}", done, total),
     )
     made = Images(images=images, labels=labels)
     with replacing(path) as temporary, temporary.open("wb") as handle:

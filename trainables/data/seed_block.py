@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.datasets import Dataset, Images, dataset_of, fingerprint_of
-from trainables.data.generators import Progress, _silent
+from trainables.data.fitted import FitSpec, fit_path, load_fit
 from trainables.data.picked import ImageSet, Picked, as_picked, pick
-from trainables.data.pools import PoolSpec, load_pool, pool_path, pool_specs
+from trainables.data.pools import PoolSpec, Report, _silent, load_pool, pool_path, pool_specs
 from trainables.data.shared_images import BlockImages, SharedBlock
 from trainables.data.splits import Split, cut
 from trainables.seeds import stream_seed
@@ -105,16 +105,31 @@ def missing_pools(spec: DataSpec, seed: int, cache: Path) -> list[Path]:
     return [path for path in paths if not path.exists()]
 
 
-def make_pools(spec: DataSpec, seed: int, cache: Path, *, device: str, progress: Progress = _silent) -> list[Images]:
+def missing_fits(spec: DataSpec, seed: int, cache: Path) -> list[FitSpec]:
+    """Generators that must be trained before the seed block's missing pools can be drawn."""
+    missing = [p for p in block_pools(spec, seed) if not pool_path(cache, p).exists()]
+    return [p.fit for p in missing if not fit_path(cache, p.fit).exists()]
+
+
+def make_fit(fit: FitSpec, spec: DataSpec, cache: Path, *, device: str, report: Report = _silent) -> None:
+    """Train and keep one of the generators that `missing_fits` names for a data condition, if it is not there."""
+    dataset, train, split, _ = cut_block(spec, fit.seed)
+    load_fit(
+        fit,
+        train.at(split.generator),
+        cache,
+        num_classes=dataset.num_classes,
+        device=device,
+        progress=lambda done, total: report("training", done, total),
+    )
+
+
+def make_pools(spec: DataSpec, seed: int, cache: Path, *, device: str, report: Report = _silent) -> list[Images]:
     """The seed block's synthetic pools, one for each generator, from the cache or made now."""
     _, train, split, fingerprint = cut_block(spec, seed)
     pools = pool_specs(spec, split, fingerprint, seed)
     part = train.at(split.generator)
-
-    def nth(i: int) -> Progress:
-        return lambda done, total: progress(i * total + done, len(pools) * total)
-
-    return [load_pool(p, part, cache, device=device, progress=nth(i)) for i, p in enumerate(pools)]
+    return [load_pool(p, part, cache, device=device, report=report) for p in pools]
 
 
 def load_seed_block(
