@@ -11,9 +11,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.contract.made_up import made_up_folder
 from tests.contract.trials import data_spec
 from trainables import code_files
-from trainables.data import GENERATORS, generator_networks
+from trainables.data import DATASETS, GENERATORS, generator_networks, generator_of
 from trainables.data import pools as pools_module
 from trainables.data.datasets import Images
 from trainables.data.fitted import fit_path
@@ -26,15 +27,30 @@ pytestmark = pytest.mark.usefixtures("quick")
 every_generator = pytest.mark.parametrize("name", GENERATORS)
 
 
+every_source = pytest.mark.parametrize("name", [*GENERATORS, "folder"])
+"""Also a folder of images that were made elsewhere."""
+
+
 @pytest.fixture(params=["digits", "fashion-mnist"])
-def part(request: pytest.FixtureRequest) -> Images:
+def dataset(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def part(dataset: str) -> Images:
     """The generator part of a seed block."""
-    _, train, split, _ = cut_block(data_spec(request.param), 0)
+    _, train, split, _ = cut_block(data_spec(dataset), 0)
     return train.at(split.generator)
 
 
-def make(name: str, part: Images, labels: np.ndarray, seed: int = 0, **changes: Any) -> np.ndarray:
-    return fit_and_draw(GENERATORS[name], part, labels, seed=seed, **changes)
+@pytest.fixture
+def kind(name: str, dataset: str, tmp_path: Path) -> Generator:
+    """The generator of this name; for `folder`, one of 400 images."""
+    if name != "folder":
+        return GENERATORS[name]
+    known = DATASETS[dataset]
+    made_up_folder(tmp_path, classes=known.classes, train=400, test=0, shape=known.image_shape)
+    return generator_of(f"folder:{tmp_path / 'train'}", dataset)
 
 
 def fit_and_draw(
@@ -45,35 +61,46 @@ def fit_and_draw(
     return kind.draw(state, labels, shape=part.images.shape[1:], **given)  # type: ignore[arg-type]
 
 
-@every_generator
-def test_one_image_for_each_label_in_the_shape_of_the_real_ones(name: str, part: Images) -> None:
-    images = make(name, part, np.array([3, 1, 4, 1, 5]))
+@every_source
+def test_one_image_for_each_label_in_the_shape_of_the_real_ones(kind: Generator, part: Images) -> None:
+    images = fit_and_draw(kind, part, np.array([3, 1, 4, 1, 5]))
     assert images.dtype == np.uint8
     assert images.shape == (5, *part.images.shape[1:])
     assert images.flags.c_contiguous
     assert images.std() > 0
 
 
-@every_generator
-def test_no_labels_no_images(name: str, part: Images) -> None:
-    assert make(name, part, np.empty(0, np.int64)).shape == (0, *part.images.shape[1:])
+@every_source
+def test_no_labels_no_images(kind: Generator, part: Images) -> None:
+    assert fit_and_draw(kind, part, np.empty(0, np.int64)).shape == (0, *part.images.shape[1:])
 
 
-@every_generator
-def test_the_seed_fixes_every_pixel_and_the_random_state_of_the_process_stays(name: str, part: Images) -> None:
+@every_source
+def test_classes_are_even_and_a_larger_count_begins_with_a_smaller(kind: Generator, part: Images) -> None:
+    most = kind.labels(333, 10)
+    for count in (0, 1, 9, 10, 27, 333):
+        labels = kind.labels(count, 10)
+        assert labels.dtype == np.int64
+        assert np.array_equal(labels, most[:count])
+        asked = np.bincount(labels, minlength=10)
+        assert asked.max() - asked.min() <= 1
+
+
+@every_source
+def test_the_seed_fixes_every_pixel_and_the_random_state_of_the_process_stays(kind: Generator, part: Images) -> None:
     labels = np.arange(12) % 10
     before = torch.get_rng_state()
-    first = make(name, part, labels, seed=7)
+    first = fit_and_draw(kind, part, labels, seed=7)
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(3)
-    assert np.array_equal(make(name, part, labels, seed=7), first)
-    assert not np.array_equal(make(name, part, labels, seed=8), first)
+    assert np.array_equal(fit_and_draw(kind, part, labels, seed=7), first)
+    assert not np.array_equal(fit_and_draw(kind, part, labels, seed=8), first)
 
 
 @every_generator
-def test_images_are_made_and_not_copied(name: str, part: Images) -> None:
+def test_images_are_made_and_not_copied(kind: Generator, part: Images) -> None:
     labels = np.arange(40) % 10
-    images = make(name, part, labels).reshape(40, -1).astype(int)
+    images = fit_and_draw(kind, part, labels).reshape(40, -1).astype(int)
     real = part.images.reshape(len(part), -1).astype(int)
     nearest = np.abs(images[:, None] - real[None]).max(axis=2).min(axis=1)
     assert nearest.min() > 0
@@ -81,13 +108,12 @@ def test_images_are_made_and_not_copied(name: str, part: Images) -> None:
 
 
 @every_generator
-def test_training_and_drawing_say_how_far_they_are(name: str, part: Images) -> None:
+def test_training_and_drawing_say_how_far_they_are(kind: Generator, part: Images) -> None:
     seen: list[tuple[int, int]] = []
 
     def progress(done: int, total: int) -> None:
         seen.append((done, total))
 
-    kind = GENERATORS[name]
     state = kind.fit(part, num_classes=10, seed=0, device="cpu", progress=progress)
     assert seen == [(0, 25), (25, 25)]
     seen.clear()
@@ -108,9 +134,9 @@ def test_a_generator_learns_the_class_that_it_is_asked_for(name: str, monkeypatc
     assert brightness[:20].mean() < 80 < 170 < brightness[20:].mean()
 
 
-@every_generator
-def test_a_larger_pool_begins_with_the_smaller_one(name: str, part: Images) -> None:
-    kind, shape = GENERATORS[name], part.images.shape[1:]
+@every_source
+def test_a_larger_pool_begins_with_the_smaller_one(kind: Generator, part: Images) -> None:
+    shape = part.images.shape[1:]
     state = kind.fit(part, num_classes=10, seed=0, device="cpu")
 
     def draw(n: int) -> np.ndarray:
@@ -204,6 +230,7 @@ def test_a_pools_file_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None
         "seed": 1,
         "count": 16,
         "split": "x",
+        "made": "x",
     }
     assert changes.keys() == pool.__dict__.keys()
     paths = {pool_path(tmp_path, a_pool(**{name: value})[0]) for name, value in changes.items()}
@@ -216,7 +243,12 @@ def test_a_pool_is_made_anew_where_its_code_or_versions_changed_and_not_where_an
     pool, _ = a_pool()
     before = pool_path(tmp_path, pool)
     touched = {"algorithms/rsmatch.py": False, "training.py": False}
-    touched |= {"data/generators.py": True, "data/generator_networks.py": True}
+    touched |= {
+        "data/made_elsewhere.py": True,
+        "data/fitted.py": True,
+        "data/generators.py": True,
+        "data/generator_networks.py": True,
+    }
     for name, anew in touched.items():
         with monkeypatch.context() as patch:
             path = code_files.PACKAGE / name

@@ -42,6 +42,12 @@ class Generator:
     paper: ClassVar[str] = ""
     steps: ClassVar[int]
     """Of training."""
+    trained: ClassVar[bool] = True
+    """Whether `fit` finds anything out that is worth keeping."""
+
+    def labels(self, count: int, num_classes: int) -> I64:
+        """Classes of the first `count` images, int64 [count]: as even as can be, and a larger count begins with a smaller."""
+        return np.arange(count, dtype=np.int64) % num_classes
 
     def network(self, shape: Shape, num_classes: int) -> nn.Module:
         """The untrained model for images of this shape. All that `fit` finds out is in its `state_dict`."""

@@ -13,11 +13,11 @@ from trainables.code_files import PACKAGE, digest_of, files_behind
 from trainables.configuration import content_hash
 from trainables.data.datasets import U8, DatasetDamaged, Images, dataset_of
 from trainables.data.fitted import FitSpec, load_fit
-from trainables.data.generators import GENERATORS
+from trainables.data.made_elsewhere import generator_of, made_fingerprint
 from trainables.data.splits import Split, synthetic_count
 from trainables.environment import environment
 from trainables.files import replacing
-from trainables.specs import DataSpec
+from trainables.specs import DataSpec, without_place
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done (`training flow`), how much of it is done, and how much there is."""
@@ -38,48 +38,59 @@ class PoolSpec:
     count: int
     split: str
     """Hash of the generator part."""
+    made: str = ""
+    """Hash of a folder's images; empty for a generator that is trained."""
 
     @property
     def key(self) -> str:
         """Content hash that names the file."""
-        return content_hash({**self.__dict__, "source": _source(), "environment": environment()})
+        depends = {**self.__dict__, "generator": without_place(self.generator), "dataset": without_place(self.dataset)}
+        return content_hash({**depends, "source": _source(), "environment": environment()})
 
     @property
     def fit(self) -> FitSpec:
         """The training that it is drawn from."""
-        return FitSpec(fingerprint=self.fingerprint, generator=self.generator, seed=self.seed, split=self.split)
+        name = without_place(self.generator)
+        return FitSpec(fingerprint=self.fingerprint, generator=name, seed=self.seed, split=self.split)
 
 
 @cache
 def _source() -> str:
     """Of the files that decide what a generator makes; an edit of an algorithm makes no pool anew."""
     generators = PACKAGE / "data" / "generators.py"
-    own = {PACKAGE / "data" / name for name in ("fitted.py", "pools.py")}
+    own = {PACKAGE / "data" / name for name in ("fitted.py", "made_elsewhere.py", "pools.py")}
     files = files_behind("trainables.data.generators", generators) | own
     return digest_of({p.relative_to(PACKAGE).as_posix(): p for p in files})
 
 
 def pool_specs(spec: DataSpec, split: Split, fingerprint: str, seed: int) -> list[PoolSpec]:
     """The pools of one seed block, one for each generator, sharing the synthetic images as evenly as can be."""
-    total = synthetic_count(len(split.unlabelled), spec.contamination)
-    share, extra = divmod(total, max(len(spec.generators), 1))
+    counts = pool_counts(spec, len(split.unlabelled))
     return [
         PoolSpec(
             dataset=spec.dataset,
             fingerprint=fingerprint,
             generator=name,
             seed=seed,
-            count=share + (i < extra),
+            count=count,
             split=content_hash(split.generator.tolist()),
+            made=made_fingerprint(name, spec.dataset),
         )
-        for i, name in enumerate(spec.generators)
-        if total
+        for name, count in zip(spec.generators, counts, strict=True)
+        if sum(counts)
     ]
+
+
+def pool_counts(spec: DataSpec, real: int) -> list[int]:
+    """Images of each generator beside `real` unlabelled ones, as even as can be."""
+    total = synthetic_count(real, spec.contamination)
+    share, extra = divmod(total, max(len(spec.generators), 1))
+    return [share + (i < extra) for i in range(len(spec.generators))]
 
 
 def pool_path(cache: Path, pool: PoolSpec) -> Path:
     """Where the pool is kept."""
-    return cache / f"{pool.generator}-{pool.key}.npz"
+    return cache / f"{without_place(pool.generator).partition(':')[0]}-{pool.key}.npz"
 
 
 def load_pool(pool: PoolSpec, train: Images, cache: Path, *, device: str = "cpu", report: Report = _silent) -> Images:
@@ -97,17 +108,19 @@ def load_pool(pool: PoolSpec, train: Images, cache: Path, *, device: str = "cpu"
         return read_pool(path)
     except (FileNotFoundError, DatasetDamaged):
         pass
-    dataset, name = dataset_of(pool.dataset), pool.generator
-    labels = np.arange(pool.count, dtype=np.int64) % dataset.num_classes
-    state = load_fit(
-        pool.fit,
-        train,
-        cache,
-        num_classes=dataset.num_classes,
-        device=device,
-        progress=lambda done, total: report(f"training {name}", done, total),
-    )
-    images: U8 = GENERATORS[name].draw(
+    dataset, name = dataset_of(pool.dataset), without_place(pool.generator)
+    kind, state = generator_of(pool.generator, pool.dataset), {}
+    labels = kind.labels(pool.count, dataset.num_classes)
+    if kind.trained:
+        state = load_fit(
+            pool.fit,
+            train,
+            cache,
+            num_classes=dataset.num_classes,
+            device=device,
+            progress=lambda done, total: report(f"training {name}", done, total),
+        )
+    images: U8 = kind.draw(
         state,
         labels,
         shape=dataset.image_shape,

@@ -82,6 +82,14 @@ def check_sizes(spec: DataSpec) -> str | None:
     )
 
 
+def unlabelled_count(spec: DataSpec) -> int:
+    """Real unlabelled images of every seed block, judged without files."""
+    dataset = dataset_of(spec.dataset)
+    test = 0 if dataset.official_test else dataset.test_size
+    chosen = dataset.num_classes * (spec.labels_per_class + spec.validation_size)
+    return max(dataset.size - test - dataset.generator_size - chosen, 0)
+
+
 def synthetic_count(real: int, contamination: float) -> int:
     """Synthetic images to add to `real` ones so that they are a share `contamination` of all."""
     return round(real * contamination / (1 - contamination))
