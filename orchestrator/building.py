@@ -184,6 +184,38 @@ def build_pools(ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: Path, *, 
     wait_for(ray, blocks, board, BuildView(console, len(jobs), "seed blocks"))
 
 
+def recognise_pools(
+    ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: Path, *, gpus: float, console: Console
+) -> None:
+    """Find out how well a classifier of real images recognises these seed blocks' pools, and say how far that is.
+
+    Blocks that share a generator part are one task, for they share the classifier.
+    """
+    if not jobs:
+        return
+
+    @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)  # type: ignore[untyped-decorator]
+    def look(specs: Sequence[str], seed: int, folder: str, started_in: str, name: str, board: Any) -> None:
+        from trainables.data.recognition import recognise
+
+        device = prepare_task(started_in)
+        with reporting(board, name) as report:
+            for text in specs:
+                recognise(DataSpec.model_validate_json(text), seed, Path(folder), device=device, report=report)
+
+    board = ray.remote(Board).options(num_cpus=0).remote()
+    together: dict[tuple[str, int], list[str]] = {}
+    for spec, seed in jobs:
+        together.setdefault((spec.dataset, seed), []).append(spec.model_dump_json())
+    console.print(f"training {len(together)} classifiers on real images, to see what they recognise …", highlight=False)
+    folder, started_in = str(cache.resolve()), str(Path.cwd())
+    tasks = [
+        look.remote(specs, seed, folder, started_in, f"{dataset_of(dataset).title}, seed {seed}", board)
+        for (dataset, seed), specs in together.items()
+    ]
+    wait_for(ray, tasks, board, BuildView(console, len(tasks), "classifiers"))
+
+
 def prepare_task(started_in: str) -> str:
     """In a task: look for datasets from where the study was started, with one thread; returns the device to compute on."""
     import torch

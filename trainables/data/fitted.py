@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 else:
     torch = LazyModule("torch")
+
+
+State = dict[str, "Tensor"]
+"""Of a network, by name."""
 
 
 class FitDamaged(Exception):
@@ -65,7 +70,7 @@ def fit_path(cache: Path, fit: FitSpec) -> Path:
 
 def load_fit(
     fit: FitSpec, train: Images, cache: Path, *, num_classes: int, device: str, progress: Progress = _silent
-) -> dict[str, Tensor]:
+) -> State:
     """The fitted generator's state, on the CPU; trained and kept if it is not there or damaged.
 
     Two processes that find it missing at the same time both train it, to the same bits on one kind of device; the file is
@@ -79,25 +84,32 @@ def load_fit(
         device: A torch device.
         progress: Called while the generator trains.
     """
-    path = fit_path(cache, fit)
+    kind = GENERATORS[fit.generator]
+
+    def train_it() -> State:
+        return kind.fit(train, num_classes=num_classes, seed=fit.stream, device=device, progress=progress)
+
+    return kept(fit_path(cache, fit), train_it)
+
+
+def kept(path: Path, make: Callable[[], State]) -> State:
+    """The state in this file; where it is not there or damaged, the one that `make` gives, which is then written."""
     try:
         return read_fit(path)
     except (FileNotFoundError, FitDamaged):
         pass
-    state = GENERATORS[fit.generator].fit(
-        train, num_classes=num_classes, seed=fit.stream, device=device, progress=progress
-    )
+    state = make()
     with replacing(path) as temporary:
         torch.save(state, temporary)
         append_digest(temporary)
     return state
 
 
-def read_fit(path: Path) -> dict[str, Tensor]:
+def read_fit(path: Path) -> State:
     """The state in this file; code in it is never run. Raises FileNotFoundError and FitDamaged."""
     try:
         content = io.BytesIO(without_digest(path.read_bytes()))
-        state: dict[str, Tensor] = torch.load(content, map_location="cpu", weights_only=True)
+        state: State = torch.load(content, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
     except Exception as problem:  # torch.load raises most kinds of exception on damaged bytes
