@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError, InputError, StudyNotFound, did_you_mean
 
 DONE, SOME_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -106,7 +107,7 @@ def run(
         limits=RunLimits(hours=max_hours, trials=max_trials, gpu_hours=max_gpu_hours),
         mirror=mlflow,
     )
-    with _data_errors():
+    with data_errors():
         outcome = run_study(loaded, options, console)
     name = loaded.spec.study
     if outcome.interrupted:
@@ -187,7 +188,7 @@ def plan(
         )
     elif gpus_per_node or cpus_per_node or stragglers or failures or speed != 1:
         raise AblateError("ablate plan: the options of a forecast want --nodes; give the number of nodes")
-    with _data_errors():
+    with data_errors():
         summary = summarise_plan(loaded, runs, measure=calibrate, cluster=cluster)
     if as_json:
         _print_json(summary)
@@ -205,7 +206,7 @@ def status(study: StudyName, runs: Runs = Path("runs"), as_json: Json = False) -
     """Show where a study stands, from its ledger; also while it runs elsewhere."""
     from orchestrator.status_summary import status_table, summarise_status
 
-    with _data_errors():
+    with data_errors():
         summary = summarise_status(_study_dir(study, runs))
     if as_json:
         _print_json(summary)
@@ -218,7 +219,7 @@ def status(study: StudyName, runs: Runs = Path("runs"), as_json: Json = False) -
 @app.command()
 def report(study: StudyName, runs: Runs = Path("runs")) -> None:
     """Write tables and figures again, from the ledger."""
-    with _data_errors():
+    with data_errors():
         _show_report(_study_dir(study, runs), _console(), write=True)
 
 
@@ -259,14 +260,48 @@ def sync(study: StudyName, runs: Runs = Path("runs")) -> None:
 
 
 @app.command()
-def data(study: StudyFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
+def data(
+    study: StudyFile,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    synthesize: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write FOLDER/CLASS/*.png with a text-to-image pipeline instead"),
+    ] = None,
+    pipeline: Annotated[str | None, typer.Option(help="Its folder, or its name on the hub")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="With {class} for its name, or a YAML file: prompts by class")
+    ] = None,
+    per_class: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="Images of each class; those there count")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the noise")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=10_000, help="Of its sampler")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, max=4096, help="Images at once")] = None,
+    resolution: Annotated[int | None, typer.Option(min=8, max=8192, help="Side at which it works, in pixels")] = None,
+) -> None:
     """Build a study's data and show it: counts, hashes, and a picture grid of real and synthetic images."""
     from orchestrator.study import load_study
 
+    given = {"prompt": prompt, "per_class": per_class, "seed": seed, "steps": steps, "batch": batch}
+    given = {k: v for k, v in {**given, "resolution": resolution}.items() if v is not None}
+    if synthesize is not None and pipeline is not None:
+        loaded = load_study(study, overrides or [], need_data=False)  # which may name the folder that is made here
+        from orchestrator.synthesis import SynthesisOptions
+        from orchestrator.synthesis import synthesize as make
+
+        with data_errors():
+            options: dict[str, Any] = {"folder": synthesize, "pipeline": pipeline, **given}
+            make(loaded, SynthesisOptions(**options), runs, _console())
+        return
+    if synthesize is not None or pipeline is not None or given:
+        raise AblateError(
+            "ablate data: --synthesize FOLDER and --pipeline PATH_OR_NAME go together, the others with them"
+        )
     loaded = load_study(study, overrides or [])
     from orchestrator.data_summary import show_data
 
-    with _data_errors():
+    with data_errors():
         show_data(loaded, runs, _console())
 
 
@@ -347,21 +382,6 @@ def _show_report(folder: Path, console: Console, *, write: bool) -> None:
     for sentence in verdict(table):
         console.print(sentence, highlight=False)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
-
-
-class _data_errors:
-    """Turns errors about data, manifest and ledger files, which say what to do, into messages without a traceback."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: Any) -> None:
-        from results.ledger import LedgerDamaged
-        from results.manifest import ManifestDamaged
-        from trainables.data.datasets import DatasetDamaged, DatasetMissing
-
-        if isinstance(problem, LedgerDamaged | ManifestDamaged | DatasetDamaged | DatasetMissing):
-            raise AblateError(str(problem)) from problem
 
 
 __all__ = ["InputError", "app", "main"]

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,6 @@ from rich.text import Text
 
 from orchestrator.errors import AblateError
 from orchestrator.sections import ResourcesSpec
-from trainables.specs import DataSpec
 
 _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -196,33 +195,3 @@ def concurrent_trials(resources: ResourcesSpec, total: dict[str, float]) -> int:
     if gpus:
         fits = min(fits, int(total.get("GPU", 0) / gpus + 1e-9))
     return fits if resources.actors is None else min(fits, resources.actors)
-
-
-def build_pools(ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: Path, *, gpus: float, console: Console) -> None:
-    """Make the synthetic pools of these seed blocks side by side, with a line as each is done."""
-    if not jobs:
-        return
-
-    @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)  # type: ignore[untyped-decorator]
-    def build(spec_json: str, seed: int, folder: str, started_in: str) -> None:
-        import torch
-
-        from trainables.data.base import look_from
-        from trainables.data.seed_block import make_pools
-
-        look_from(Path(started_in))
-
-        torch.set_num_threads(1)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        make_pools(DataSpec.model_validate_json(spec_json), seed, Path(folder), device=device)
-
-    console.print(f"making synthetic images for {len(jobs)} seed blocks …", highlight=False)
-    waiting = [build.remote(spec.model_dump_json(), seed, str(cache.resolve()), str(Path.cwd())) for spec, seed in jobs]
-    while waiting:
-        done, waiting = ray.wait(waiting, num_returns=1, timeout=1.0)
-        if lost := lost_cluster():
-            raise lost
-        if not done:
-            continue
-        ray.get(done)
-        console.print(f"  {len(jobs) - len(waiting)}/{len(jobs)} seed blocks", highlight=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 from results.manifest import ConditionInfo
 from trainables.data import dataset_of
-from trainables.specs import DataSpec, TrainingSpec
+from trainables.specs import DataSpec, TrainingSpec, without_place
 
 SECTIONS: dict[str, type[DataSpec] | type[TrainingSpec]] = {"data": DataSpec, "training": TrainingSpec}
 IN_NAME = ("dataset", "labels_per_class", "contamination")
@@ -75,7 +75,7 @@ def make_condition(data: DataSpec, training: TrainingSpec, changes: Changes) -> 
 
 def _text(value: Any) -> str:
     if isinstance(value, tuple | list):
-        return "+".join(map(str, value)) or "none"
+        return "+".join(without_place(str(v)) for v in value) or "none"
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
@@ -85,4 +85,4 @@ def _plain(name: str) -> str:
 
 
 def _slug(text: str) -> str:
-    return text.replace(".", "_").replace("/", "_")
+    return re.sub(r"[^\w+-]+", "-", text.replace(".", "_").replace("/", "_"))

@@ -19,7 +19,7 @@ from orchestrator.timings import Sample, TrialTimings
 from results.records import TrialRecord
 from trainables.data import dataset_of
 from trainables.data.seed_block import missing_pools
-from trainables.data.splits import synthetic_count
+from trainables.data.splits import synthetic_count, unlabelled_count
 from trainables.specs import DataSpec, Phase
 
 Array = NDArray[np.float64]
@@ -236,14 +236,9 @@ def disk(
 
 def pool_bytes(spec: DataSpec) -> int:
     """Of one seed block's synthetic images and their classes, as kept on disk."""
-    dataset = dataset_of(spec.dataset)
-    test = 0 if dataset.official_test else dataset.test_size
-    chosen = dataset.num_classes * (spec.labels_per_class + spec.validation_size)
-    real = max(dataset.size - test - dataset.generator_size - chosen, 0)
-    if spec.unlabelled_real is not None:
-        real = min(real, spec.unlabelled_real)
+    pixels = math.prod(dataset_of(spec.dataset).image_shape)
     copies = 2 if any(spec.faults.values()) else 1  # as drawn, and with the faults
-    return copies * synthetic_count(real, spec.contamination) * (math.prod(dataset.image_shape) + 8)
+    return copies * synthetic_count(unlabelled_count(spec), spec.contamination) * (pixels + 8)
 
 
 def _folder_bytes(folder: Path) -> int:

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 import trainables.data
 from orchestrator.conditions import SECTIONS, changes_of, make_condition
 from orchestrator.errors import did_you_mean, quoted
-from orchestrator.rules import repeated, rule, unknown
+from orchestrator.rules import repeated, rule
 from orchestrator.study_problems import Finding, findings
 from orchestrator.yaml_source import KeyPath, describe
-from trainables.data import dataset_of, is_dataset, size_problem
+from trainables.data import dataset_of, is_dataset, is_generator, size_problem
 from trainables.data.datasets import FOLDER_NAME, DatasetDamaged, DatasetMissing, ImageFolder
 from trainables.data.seed_block import load_dataset
 
@@ -39,7 +39,9 @@ def _dataset_is_here(study: StudySpec) -> Iterator[Finding]:
 
 @rule("data.generators")
 def _generators_exist(study: StudySpec) -> Iterator[Finding]:
-    yield from unknown(study.data.generators, trainables.data.GENERATORS, ("data", "generators"), "generator")
+    for i, name in enumerate(study.data.generators):
+        if not is_generator(name):
+            yield Finding(("data", "generators", i), no_generator(name), ("data", "generators"))
     yield from repeated(study.data.generators, ("data", "generators"))
 
 
@@ -62,7 +64,7 @@ def _dataset_is_large_enough(study: StudySpec) -> Iterator[Finding]:
 @rule("data", "training", "conditions.*", data=True)
 def _conditions_datasets_are_here(study: StudySpec) -> Iterator[Finding]:
     seen = {study.data.dataset}
-    for at, changes in _entries(study):
+    for at, changes in entries(study):
         name = changes.get("data.dataset", study.data.dataset)
         if isinstance(name, str) and name not in seen:
             seen.add(name)
@@ -86,7 +88,7 @@ def _conditions_fit(study: StudySpec) -> Iterator[Finding]:
         return
     names: dict[str, tuple[int, str]] = {}
     reported: set[tuple[KeyPath, str]] = set()
-    for number, (at, changes) in enumerate(_entries(study), start=1):
+    for number, (at, changes) in enumerate(entries(study), start=1):
         for finding in _condition_problems(study, at, changes):
             if (finding.at, finding.message) not in reported:
                 reported.add((finding.at, finding.message))
@@ -120,7 +122,7 @@ def _unknown_fields(study: StudySpec) -> Iterator[Finding]:
                 yield Finding((*at, field), f"no field {quoted(field)}{did_you_mean(field, known)}", ("conditions",))
 
 
-def _entries(study: StudySpec) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+def entries(study: StudySpec) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
     """Each condition's changes with the place where they are written."""
     for i, changes in enumerate(changes_of(study.conditions)):
         yield (("conditions",) if isinstance(study.conditions, dict) else ("conditions", i)), dict(changes)
@@ -144,9 +146,8 @@ def _condition_problems(study: StudySpec, at: KeyPath, changes: dict[str, Any]) 
         yield Finding(place, _no_dataset(data.dataset), ("conditions",))
         return
     for generator in data.generators:
-        if generator not in trainables.data.GENERATORS:
-            near = did_you_mean(generator, trainables.data.GENERATORS)
-            yield Finding(place, f"no generator {quoted(generator)}{near}", ("conditions",))
+        if not is_generator(generator):
+            yield Finding(place, no_generator(generator), ("conditions",))
             return
     if data.contamination > 0 and not data.generators:
         message = f"contamination is {data.contamination}, but there is no generator; name one, or set it to 0"
@@ -158,6 +159,11 @@ def _condition_problems(study: StudySpec, at: KeyPath, changes: dict[str, Any]) 
 
 def _no_dataset(name: str) -> str:
     return f"no dataset {quoted(name)}{did_you_mean(name, [*trainables.data.DATASETS, FOLDER_NAME])}"
+
+
+def no_generator(name: str) -> str:
+    """What is said of a name that no generator has."""
+    return f"no generator {quoted(name)}{did_you_mean(name, [*trainables.data.GENERATORS, FOLDER_NAME])}"
 
 
 def _unreadable(name: str) -> str | None:

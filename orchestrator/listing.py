@@ -12,6 +12,7 @@ from search_spaces import GROUPS, Choice
 from trainables.algorithms import ALGORITHMS
 from trainables.data import DATASETS, GENERATORS
 from trainables.data.datasets import FOLDER_NAME
+from trainables.data.made_elsewhere import FolderGenerator
 from trainables.specs import NETWORKS
 
 KINDS = ("algorithms", "components", "datasets", "designs", "generators", "networks", "samplers", "spaces")
@@ -83,7 +84,10 @@ def _datasets() -> Listing:
 
 
 def _generators() -> Listing:
-    return ("name", "title", "paper"), [(g.name, g.title, g.paper) for g in GENERATORS.values()]
+    return ("name", "title", "paper"), [
+        *((g.name, g.title, g.paper) for g in GENERATORS.values()),
+        (FOLDER_NAME, f"{FolderGenerator.title}: PATH/CLASS/*.png", "docs/studies.md"),
+    ]
 
 
 def _designs() -> Listing:

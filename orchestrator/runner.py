@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from orchestrator.building import build_pools
 from orchestrator.changes import ChangedSinceRecorded, Decision, Decisions, changed_message, changes, remember_sources
-from orchestrator.cluster import build_pools, cluster, concurrent_trials, gpus_per_trial
+from orchestrator.cluster import cluster, concurrent_trials, gpus_per_trial
 from orchestrator.driver import StudyDriver
 from orchestrator.errors import AblateError
 from orchestrator.folders import StudyFolders
@@ -36,7 +37,7 @@ from results.selection import RecordIndex
 from trainables.data import Images
 from trainables.data.seed_block import cut_block, make_pools, missing_pools
 from trainables.files import remove_temporary_files, replacing
-from trainables.specs import DataSpec
+from trainables.specs import DataSpec, without_place
 
 IMAGES_PER_CLASS = 4
 
@@ -186,7 +187,7 @@ def save_sample(folders: StudyFolders, spec: DataSpec, seed: int) -> Path:
     dataset, train, split, _ = cut_block(spec, seed)
     pools = make_pools(spec, seed, folders.pools, device="cpu")
     arrays = {"real": _by_class(train.at(split.unlabelled), dataset.num_classes)}
-    for name, pool in zip(spec.generators, pools, strict=False):
+    for name, pool in zip(map(without_place, spec.generators), pools, strict=False):
         arrays[f"synthetic_{name}"] = _by_class(pool, dataset.num_classes)
     with replacing(path) as temporary, temporary.open("wb") as handle:
         np.savez(handle, classes=np.array(dataset.classes), **arrays)

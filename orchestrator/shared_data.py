@@ -11,6 +11,7 @@ from typing import Any, Self
 from ray.exceptions import RayError
 
 from trainables.data.datasets import DatasetDamaged, DatasetMissing
+from trainables.data.made_elsewhere import made_fingerprints
 from trainables.data.pools import PoolSpec, pool_path, read_pool
 from trainables.data.seed_block import block_pools, load_dataset
 from trainables.data.shared_images import SharedBlock, sealed
@@ -77,7 +78,8 @@ class SharedData:
         if (data, seed) not in self._blocks:
             self._blocks[data, seed] = block_pools(data, seed)
         pools = [self._pool(pool) for pool in self._blocks[data, seed]]
-        found = SharedBlock(train=train, pools=pools, test=test if spec.phase == "evaluate" else None)
+        allowed = test if spec.phase == "evaluate" else None
+        found = SharedBlock(train=train, pools=pools, test=allowed, made=made_fingerprints(data))
         self._make_room({pool.key for pool in self._blocks[data, seed]})
         return found
 

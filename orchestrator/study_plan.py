@@ -16,7 +16,7 @@ from results.manifest import ArmInfo, Factorial, LeftOut
 from results.origins import Origin
 from search_spaces import DATA_PREFIX, Range, nearest
 from trainables.algorithms import ALGORITHMS
-from trainables.data.seed_block import load_dataset
+from trainables.data.seed_block import data_fingerprint
 from trainables.environment import environment
 from trainables.source import source_of
 from trainables.specs import DataSpec
@@ -57,7 +57,7 @@ class Plan:
 
 
 def make_plan(study: StudySpec, warm: WarmStart | None = None) -> Plan:
-    """Derive arms, conditions and cells; reads each dataset once, for its fingerprint.
+    """Derive arms, conditions and cells; reads all images once, for their fingerprints.
 
     Args:
         study: A checked study.
@@ -67,13 +67,11 @@ def make_plan(study: StudySpec, warm: WarmStart | None = None) -> Plan:
     """
     derived = derive_arms(study)
     conditions = study.condition_list()
-    prints = {name: load_dataset(name)[2] for name in {c.data.dataset for c in conditions}}
+    prints = {data: data_fingerprint(data) for data in {c.data for c in conditions}}
     sources = {name: source_of(name) for name in {a.algorithm for a in derived.arms}}
     computing = environment()
     cells = [
-        _cell(
-            study, arm, condition, Origin(sources[arm.algorithm], computing, prints[condition.data.dataset]), warm or {}
-        )
+        _cell(study, arm, condition, Origin(sources[arm.algorithm], computing, prints[condition.data]), warm or {})
         for condition, arm in product(conditions, derived.arms)
     ]
     return Plan(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from orchestrator import data_rules, search_rules  # noqa: F401  importing them registers their rules
+from orchestrator import data_rules, generator_rules, search_rules  # noqa: F401  importing them registers their rules
 from orchestrator.arms import derive_arms
 from orchestrator.errors import did_you_mean, quoted
 from orchestrator.rules import repeated, rule, unknown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ DIGEST_BYTES = 32
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; when the block ends well, it is synced and renamed to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    writer = f"{os.getpid()}-{secrets.token_hex(4)}"  # of this process, thread and host alone
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{writer}-{path.name}")
     try:
         yield temporary
         with temporary.open("rb") as handle:

@@ -26,16 +26,27 @@ NETWORKS: dict[NetworkName, str] = {
 }
 """Backbones, all normalised by group; how they are made is in `networks.py`."""
 FOLDER_PREFIX = "folder:"
-"""Begins the name of a dataset that is a folder of images."""
+"""Begins the name of a dataset or generator that is a folder of images."""
 
 FAULT_FIELDS = ("few_modes", "semantic_drift", "uneven_quality", "domain_gap")
 """Fields of `DataSpec` that say how strong a fault of the generators is, 0 to 1; what each does is in `data/faults.py`."""
 
 
-def folder_of(dataset: str) -> str | None:
-    """PATH of a dataset called `folder:PATH`; None for one with another name, and where PATH is empty."""
-    path = dataset.removeprefix(FOLDER_PREFIX)
-    return path if path != dataset and path.strip() else None
+def folder_of(name: str) -> str | None:
+    """PATH of a dataset or generator called `folder:PATH`; None for one with another name, and where PATH is empty."""
+    path = name.removeprefix(FOLDER_PREFIX)
+    return path if path != name and path.strip() else None
+
+
+def without_place(name: str) -> str:
+    """The name of a dataset or generator by which records know it: of a folder, its own name and not where it is."""
+    path = folder_of(name)
+    return f"{FOLDER_PREFIX}{PurePath(path).name}" if path else name
+
+
+def _absolute(name: str) -> str:
+    path = folder_of(name)
+    return f"{FOLDER_PREFIX}{os.path.abspath(path)}" if path else name  # noqa: PTH100  a Path keeps `..`
 
 
 class DataSpec(Configuration):
@@ -54,7 +65,7 @@ class DataSpec(Configuration):
         description="Synthetic share of the unlabelled pool; real images stay, synthetic ones are added",
     )
     generators: tuple[str, ...] = Field(
-        ("vae", "flow"), description="Names from `ablate list generators`; each makes an equal share"
+        ("vae", "flow"), description="Names from `ablate list generators`, or folder:PATH; each makes an equal share"
     )
     unlabelled_real: int | None = Field(
         None, ge=0, le=10_000_000, description="Real unlabelled images; all that are left unless given"
@@ -84,23 +95,24 @@ class DataSpec(Configuration):
 
     @field_validator("dataset")
     @classmethod
-    def _absolute(cls, value: str) -> str:
-        path = folder_of(value)
-        return f"{FOLDER_PREFIX}{os.path.abspath(path)}" if path else value  # noqa: PTH100  a Path keeps `..`
+    def _dataset_from_anywhere(cls, value: str) -> str:
+        return _absolute(value)
+
+    @field_validator("generators")
+    @classmethod
+    def _generators_from_anywhere(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_absolute, value))
 
     def identity(self) -> dict[str, Any]:
         """All that the data's part of an outcome depends on, as JSON values: a folder counts by its name, not its place.
 
-        What is in the folder counts too, by the fingerprint that a trial carries beside it. Without synthetic images, how they
+        What is in the folders counts too, by the fingerprint that a trial carries beside it. Without synthetic images, how they
         would be made counts for nothing.
         """
-        values = self.values()
-        path = folder_of(self.dataset)
-        if path:
-            values["dataset"] = f"{FOLDER_PREFIX}{PurePath(path).name}"
+        values = {**self.values(), "dataset": without_place(self.dataset)}
         if not self.contamination:
-            values |= {"generators": [], "class_skew": 1.0, **dict.fromkeys(FAULT_FIELDS, 0.0)}
-        return values
+            return {**values, "generators": [], "class_skew": 1.0, **dict.fromkeys(FAULT_FIELDS, 0.0)}
+        return {**values, "generators": [without_place(g) for g in self.generators]}
 
     @property
     def faults(self) -> dict[str, float]:
@@ -164,7 +176,7 @@ class TrialSpec(Configuration):
     stop_above: tuple[tuple[int, float], ...] = ()
     """Early stopping, fixed at the start: (step, validation error in percent); a trial above it then ends there."""
     fingerprint: str
-    """Hash of the dataset's images and labels."""
+    """Hash of the dataset's images and labels, and of those in folders that stand for generators."""
     source: str
     """Hash of the source that the algorithm's outcome depends on, see `source.py`."""
     environment: str = ""

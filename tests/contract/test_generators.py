@@ -12,15 +12,17 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.contract.made_up import made_up_folder
 from tests.contract.trials import data_spec
 from trainables import code_files
-from trainables.data import GENERATORS, generator_networks
+from trainables.data import DATASETS, GENERATORS, generator_networks, generator_of
 from trainables.data import pools as pools_module
 from trainables.data.datasets import Images
 from trainables.data.faults import with_faults
-from trainables.data.generators import DRAWN_AT_ONCE, Generator
-from trainables.data.pools import PoolSpec, load_pool, pool_path, pool_specs, wanted_classes
-from trainables.data.seed_block import cut_block, load_seed_block, make_pools, missing_pools
+from trainables.data.fitted import fit_path
+from trainables.data.generators import DRAWN_AT_ONCE, Generator, wanted_classes
+from trainables.data.pools import PoolSpec, load_pool, pool_path, pool_specs
+from trainables.data.seed_block import cut_block, load_seed_block, make_fit, make_pools, missing_fits, missing_pools
 from trainables.data.splits import synthetic_count
 from trainables.seeds import stream_seed
 
@@ -28,46 +30,80 @@ pytestmark = pytest.mark.usefixtures("quick")
 every_generator = pytest.mark.parametrize("name", GENERATORS)
 
 
+every_source = pytest.mark.parametrize("name", [*GENERATORS, "folder"])
+"""Also a folder of images that were made elsewhere."""
+
+
 @pytest.fixture(params=["digits", "fashion-mnist"])
-def part(request: pytest.FixtureRequest) -> Images:
+def dataset(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def part(dataset: str) -> Images:
     """The generator part of a seed block."""
-    _, train, split, _ = cut_block(data_spec(request.param), 0)
+    _, train, split, _ = cut_block(data_spec(dataset), 0)
     return train.at(split.generator)
 
 
-def make(name: str, part: Images, labels: np.ndarray, seed: int = 0, **changes: Any) -> np.ndarray:
-    return GENERATORS[name].make(part, labels, num_classes=10, seed=seed, device="cpu", **changes)
+@pytest.fixture
+def kind(name: str, dataset: str, tmp_path: Path) -> Generator:
+    """The generator of this name; for `folder`, one of 400 images."""
+    if name != "folder":
+        return GENERATORS[name]
+    known = DATASETS[dataset]
+    made_up_folder(tmp_path, classes=known.classes, train=400, test=0, shape=known.image_shape)
+    return generator_of(f"folder:{tmp_path / 'train'}", dataset)
 
 
-@every_generator
-def test_one_image_for_each_label_in_the_shape_of_the_real_ones(name: str, part: Images) -> None:
-    images = make(name, part, np.array([3, 1, 4, 1, 5]))
+def fit_and_draw(
+    kind: Generator, part: Images, labels: np.ndarray, *, num_classes: int = 10, seed: int = 0, **changes: Any
+) -> np.ndarray:
+    given: dict[str, Any] = {"num_classes": num_classes, "seed": seed, "device": "cpu", **changes}
+    state = kind.fit(part, **given)
+    return kind.draw(state, labels, shape=part.images.shape[1:], **given)  # type: ignore[arg-type]
+
+
+@every_source
+def test_one_image_for_each_label_in_the_shape_of_the_real_ones(kind: Generator, part: Images) -> None:
+    images = fit_and_draw(kind, part, np.array([3, 1, 4, 1, 5]))
     assert images.dtype == np.uint8
     assert images.shape == (5, *part.images.shape[1:])
     assert images.flags.c_contiguous
     assert images.std() > 0
 
 
-@every_generator
-def test_no_labels_no_images(name: str, part: Images) -> None:
-    assert make(name, part, np.empty(0, np.int64)).shape == (0, *part.images.shape[1:])
+@every_source
+def test_no_labels_no_images(kind: Generator, part: Images) -> None:
+    assert fit_and_draw(kind, part, np.empty(0, np.int64)).shape == (0, *part.images.shape[1:])
 
 
-@every_generator
-def test_the_seed_fixes_every_pixel_and_the_random_state_of_the_process_stays(name: str, part: Images) -> None:
+@every_source
+def test_classes_are_even_and_a_larger_count_begins_with_a_smaller(kind: Generator, part: Images) -> None:
+    most = kind.labels(333, 10)
+    for count in (0, 1, 9, 10, 27, 333):
+        labels = kind.labels(count, 10)
+        assert labels.dtype == np.int64
+        assert np.array_equal(labels, most[:count])
+        asked = np.bincount(labels, minlength=10)
+        assert asked.max() - asked.min() <= 1
+
+
+@every_source
+def test_the_seed_fixes_every_pixel_and_the_random_state_of_the_process_stays(kind: Generator, part: Images) -> None:
     labels = np.arange(12) % 10
     before = torch.get_rng_state()
-    first = make(name, part, labels, seed=7)
+    first = fit_and_draw(kind, part, labels, seed=7)
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(3)
-    assert np.array_equal(make(name, part, labels, seed=7), first)
-    assert not np.array_equal(make(name, part, labels, seed=8), first)
+    assert np.array_equal(fit_and_draw(kind, part, labels, seed=7), first)
+    assert not np.array_equal(fit_and_draw(kind, part, labels, seed=8), first)
 
 
 @every_generator
-def test_images_are_made_and_not_copied(name: str, part: Images) -> None:
+def test_images_are_made_and_not_copied(kind: Generator, part: Images) -> None:
     labels = np.arange(40) % 10
-    images = make(name, part, labels).reshape(40, -1).astype(int)
+    images = fit_and_draw(kind, part, labels).reshape(40, -1).astype(int)
     real = part.images.reshape(len(part), -1).astype(int)
     nearest = np.abs(images[:, None] - real[None]).max(axis=2).min(axis=1)
     assert nearest.min() > 0
@@ -75,11 +111,18 @@ def test_images_are_made_and_not_copied(name: str, part: Images) -> None:
 
 
 @every_generator
-def test_training_says_how_far_it_is(name: str, part: Images) -> None:
+def test_training_and_drawing_say_how_far_they_are(kind: Generator, part: Images) -> None:
     seen: list[tuple[int, int]] = []
-    make(name, part, np.arange(2), progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (25, 25)
-    assert seen == sorted(seen)
+
+    def progress(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    state = kind.fit(part, num_classes=10, seed=0, device="cpu", progress=progress)
+    assert seen == [(0, 25), (25, 25)]
+    seen.clear()
+    labels, shape = np.arange(2 * DRAWN_AT_ONCE + 3) % 10, part.images.shape[1:]
+    kind.draw(state, labels, shape=shape, num_classes=10, seed=0, device="cpu", progress=progress)  # type: ignore[arg-type]
+    assert seen == [(n, len(labels)) for n in (0, DRAWN_AT_ONCE, 2 * DRAWN_AT_ONCE, len(labels))]
 
 
 @every_generator
@@ -89,14 +132,14 @@ def test_a_generator_learns_the_class_that_it_is_asked_for(name: str, monkeypatc
     labels = np.arange(200) % 2
     images = np.where(labels[:, None, None, None] == 1, 230, 20) + rng.integers(-20, 20, (200, 1, 8, 8))
     part = Images(images=images.astype(np.uint8), labels=labels.astype(np.int64))
-    drawn = GENERATORS[name].make(part, np.array([0] * 20 + [1] * 20), num_classes=2, seed=0, device="cpu")
+    drawn = fit_and_draw(GENERATORS[name], part, np.array([0] * 20 + [1] * 20), num_classes=2)
     brightness = drawn.reshape(40, -1).mean(axis=1)
     assert brightness[:20].mean() < 80 < 170 < brightness[20:].mean()
 
 
-@every_generator
-def test_a_larger_pool_begins_with_the_smaller_one(name: str, part: Images) -> None:
-    kind, shape = GENERATORS[name], part.images.shape[1:]
+@every_source
+def test_a_larger_pool_begins_with_the_smaller_one(kind: Generator, part: Images) -> None:
+    shape = part.images.shape[1:]
     state = kind.fit(part, num_classes=10, seed=0, device="cpu")
 
     def draw(n: int) -> np.ndarray:
@@ -113,7 +156,7 @@ def test_a_gaussian_has_the_mean_and_the_spread_of_its_class() -> None:
     images = Images(
         images=pixels.clip(0, 255).round().astype(np.uint8).reshape(-1, 1, 8, 8), labels=np.zeros(300, np.int64)
     )
-    drawn = GENERATORS["pca"].make(images, np.zeros(4000, np.int64), num_classes=1, seed=0, device="cpu")
+    drawn = fit_and_draw(GENERATORS["pca"], images, np.zeros(4000, np.int64), num_classes=1)
     found, expected = (a.reshape(len(a), 64).astype(float) for a in (drawn, images.images))
     assert np.abs(found.mean(0) - expected.mean(0)).max() < 2
     difference = np.cov(found.T) - np.cov(expected.T)
@@ -212,12 +255,13 @@ def a_pool(**changes: Any) -> tuple[PoolSpec, Images]:
 def test_a_pool_is_made_once_and_then_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pool, part = a_pool()
     made = load_pool(pool, part, tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == [pool_path(tmp_path, pool).name]
+    assert sorted(tmp_path.iterdir()) == sorted([pool_path(tmp_path, pool), fit_path(tmp_path, pool.fit)])
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("made again")
 
-    monkeypatch.setattr(Generator, "make", never)
+    monkeypatch.setattr(Generator, "fit", never)
+    monkeypatch.setattr(Generator, "draw", never)
     assert load_pool(pool, part, tmp_path).fingerprint == made.fingerprint
 
 
@@ -232,6 +276,7 @@ def test_a_pools_file_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None
         "split": "x",
         "class_skew": 2.0,
         "faults": (("domain_gap", 0.1),),
+        "made": "x",
     }
     assert changes.keys() == pool.__dict__.keys()
     paths = {pool_path(tmp_path, a_pool(**{name: value})[0]) for name, value in changes.items()}
@@ -244,7 +289,12 @@ def test_a_pool_is_made_anew_where_its_code_or_versions_changed_and_not_where_an
     pool, _ = a_pool()
     before = pool_path(tmp_path, pool)
     touched = {"algorithms/rsmatch.py": False, "training.py": False}
-    touched |= {"data/generators.py": True, "data/generator_networks.py": True}
+    touched |= {
+        "data/made_elsewhere.py": True,
+        "data/fitted.py": True,
+        "data/generators.py": True,
+        "data/generator_networks.py": True,
+    }
     for name, anew in touched.items():
         with monkeypatch.context() as patch:
             path = code_files.PACKAGE / name
@@ -272,7 +322,7 @@ def test_a_damaged_pool_is_made_again(data: st.DataObject, tmp_path: Path) -> No
     path.write_bytes(content)
     assert load_pool(pool, part, tmp_path).fingerprint == made.fingerprint
     assert load_pool(pool, part, tmp_path).fingerprint == made.fingerprint
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert sorted(tmp_path.iterdir()) == sorted([path, fit_path(tmp_path, pool.fit)])
 
 
 def test_a_pool_with_code_in_it_is_made_again_and_the_code_not_run(tmp_path: Path) -> None:
@@ -297,7 +347,12 @@ def test_a_generator_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pyte
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(Generator, "make", fails)
+    monkeypatch.setattr(Generator, "draw", fails)
+    with pytest.raises(RuntimeError):
+        load_pool(pool, part, tmp_path)
+    assert list(tmp_path.iterdir()) == [fit_path(tmp_path, pool.fit)], "the training is not lost"
+    fit_path(tmp_path, pool.fit).unlink()
+    monkeypatch.setattr(Generator, "fit", fails)
     with pytest.raises(RuntimeError):
         load_pool(pool, part, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -307,11 +362,21 @@ def test_missing_pools_are_those_that_are_not_there(tmp_path: Path) -> None:
     spec = data_spec()
     paths = missing_pools(spec, 0, tmp_path)
     assert len(paths) == 2
-    progress: list[tuple[int, int]] = []
-    made = make_pools(spec, 0, tmp_path, device="cpu", progress=lambda done, total: progress.append((done, total)))
-    assert progress[-1] == (50, 50)
-    assert progress == sorted(progress)
+    fits = missing_fits(spec, 0, tmp_path)
+    assert [f.generator for f in fits] == ["vae", "flow"]
+    seen: list[tuple[str, int, int]] = []
+    make_fit(fits[0], spec, tmp_path, device="cpu", report=lambda *said: seen.append(said))
+    assert seen == [("training", 0, 25), ("training", 25, 25)]
+    assert missing_fits(spec, 0, tmp_path) == fits[1:]
+    seen.clear()
+    made = make_pools(spec, 0, tmp_path, device="cpu", report=lambda *said: seen.append(said))
+    assert [(doing, done) for doing, done, total in seen if done == total] == [
+        ("drawing vae", len(made[0])),
+        ("training flow", 25),
+        ("drawing flow", len(made[1])),
+    ]
     assert missing_pools(spec, 0, tmp_path) == []
-    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    assert missing_fits(spec, 0, tmp_path) == []
+    assert sorted(tmp_path.glob("*.npz")) == sorted(paths)
     _, _, split, _ = cut_block(spec, 0)
     assert sum(map(len, made)) == synthetic_count(len(split.unlabelled), 0.5)

@@ -134,3 +134,26 @@ def test_an_unknown_option_is_a_usage_error(tmp_path):
     result = ablate("run", "--frobnicate", cwd=tmp_path)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
+
+
+def test_data_shows_counts_hashes_and_what_is_recognised_and_finds_it_out_once(tmp_path):
+    study = write_study(
+        tmp_path,
+        data={"generators": ["pca"]},
+        search={"trials": 0},
+        conditions={"data.contamination": [0.0, 0.3]},
+    )
+    first = ablate("data", study, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "making synthetic images for 2 seed blocks, training 2 generators …" in first.stdout
+    assert "  2/2 classifiers" in first.stdout
+    rows = [line for line in first.stdout.splitlines() if "synthetic, pca" in line]
+    assert len(rows) == 2
+    for row in rows:
+        number, _, share = row.split()[-3:]
+        assert int(number) > 100
+        assert 20 < float(share) <= 100
+    assert first.stdout.count("validation, real") == 4
+    again = ablate("data", study, cwd=tmp_path)
+    assert [line for line in again.stdout.splitlines() if "synthetic, pca" in line] == rows
+    assert "training" not in again.stdout.split("recognised:")[0]

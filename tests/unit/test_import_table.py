@@ -27,6 +27,7 @@ SOLE_HOME = {  # library: the only places that import it
     "pyarrow": {"results/ledger.py", "results/ledger_parts.py", "results/packed.py"},
     "matplotlib": {"results/plots.py"},
     "yaml": {"orchestrator/yaml_source.py"},
+    "diffusers": {"orchestrator/synthesis.py"},
 }
 
 

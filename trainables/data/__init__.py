@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trainables.data.datasets import DATASETS, Dataset, Images, dataset_of, is_dataset
 from trainables.data.generators import GENERATORS, Generator
+from trainables.data.made_elsewhere import generator_of, is_generator
 from trainables.data.sizes import size_problem
 from trainables.data.splits import Split, check_sizes, cut
 
@@ -17,6 +18,8 @@ __all__ = [
     "check_sizes",
     "cut",
     "dataset_of",
+    "generator_of",
     "is_dataset",
+    "is_generator",
     "size_problem",
 ]

@@ -22,7 +22,7 @@ else:
     generator_networks = LazyModule("trainables.data.generator_networks")
 
 Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all)."""
+"""Called with how much is done and how much there is."""
 Shape = tuple[int, int, int]
 """Channels, height, width."""
 
@@ -42,6 +42,12 @@ class Generator:
     paper: ClassVar[str] = ""
     steps: ClassVar[int]
     """Of training."""
+    trained: ClassVar[bool] = True
+    """Whether `fit` finds anything out that is worth keeping."""
+
+    def labels(self, count: int, num_classes: int, *, skew: float = 1, seed: int = 0) -> I64:
+        """Classes of the first `count` images, see `wanted_classes`."""
+        return wanted_classes(count, num_classes, skew=skew, seed=seed)
 
     def network(self, shape: Shape, num_classes: int) -> nn.Module:
         """The untrained model for images of this shape. All that `fit` finds out is in its `state_dict`."""
@@ -57,7 +63,7 @@ class Generator:
             num_classes: K.
             seed: Fixes initial weights and batches.
             device: A torch device.
-            progress: Called now and then while training.
+            progress: Called now and then while training, with steps.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "fit"))
@@ -78,7 +84,10 @@ class Generator:
         device: str,
         progress: Progress = _silent,
     ) -> U8:
-        """One image for each of `labels` (int64 [n]), uint8 [n, C, H, W]; image i depends on labels, seed and i // 250 alone."""
+        """One image for each of `labels` (int64 [n]), uint8 [n, C, H, W]; image i depends on labels, seed and i // 250 alone.
+
+        `progress` is called with images.
+        """
         images = np.empty((len(labels), *shape), np.uint8)
         with torch.random.fork_rng(devices=[]):  # which initial weights would draw from
             model = self.network(shape, num_classes)
@@ -95,13 +104,6 @@ class Generator:
         progress(len(labels), len(labels))
         return images
 
-    def make(
-        self, train: Images, labels: I64, *, num_classes: int, seed: int, device: str, progress: Progress = _silent
-    ) -> U8:
-        """`fit`, then `draw`."""
-        state = self.fit(train, num_classes=num_classes, seed=seed, device=device, progress=progress)
-        return self.draw(state, labels, shape=_shape(train), num_classes=num_classes, seed=seed, device=device)
-
     def _train(self, model: Any, x: Tensor, y: Tensor, progress: Progress) -> None:
         """Train `model` in place on images [n, C, H, W] in 0..1 and one-hot classes [n, K]."""
         raise NotImplementedError
@@ -109,6 +111,29 @@ class Generator:
     def _draw(self, model: Any, wanted: Tensor, shape: Shape) -> Tensor:
         """Images [m, C, H, W] around 0..1 for classes [m, K]."""
         raise NotImplementedError
+
+
+def wanted_classes(count: int, num_classes: int, *, skew: float, seed: int, available: I64 | None = None) -> I64:
+    """The classes that are asked for, int64 [count]; fewer of them are the first of more.
+
+    Frequencies fall geometrically from the commonest class to the rarest, in an order that the seed draws. Every stretch has
+    them about right: the next class is the one that is furthest behind, among those of which some are `available` (int64 [K],
+    no fewer than `count` in all).
+    """
+    if skew == 1 and available is None:
+        return np.arange(count, dtype=np.int64) % num_classes
+    order = np.arange(num_classes)
+    if skew != 1:
+        order = np.random.default_rng(stream_seed(seed, "class skew")).permutation(num_classes)
+    weight = skew ** -(np.arange(num_classes) / max(num_classes - 1, 1))
+    share, had = weight / weight.sum(), np.zeros(num_classes)
+    most = np.full(num_classes, np.inf) if available is None else available[order]
+    labels = np.empty(count, np.int64)
+    for i in range(count):
+        k = int(np.argmax(np.where(had < most, share * (i + 1) - had, -np.inf)))
+        had[k] += 1
+        labels[i] = order[k]
+    return labels
 
 
 def _shape(images: Images) -> Shape:

@@ -6,6 +6,7 @@ refused, each with the file's name.
 
 from __future__ import annotations
 
+import difflib
 import io
 import os
 import warnings
@@ -36,6 +37,8 @@ MOST_BYTES = 2**25
 """Of a file: more than an image of so many pixels takes without compression."""
 PART = 5
 """One in so many images is kept for generators, and for testing where there is no folder `test`."""
+MOST_NAMED = 10
+"""Of things of one kind that are wrong."""
 
 _OTHER_IMAGES = (".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".jfif", ".jp2", ".avif", ".heic", ".npy", ".npz")
 _GREY = ("1", "L")
@@ -157,12 +160,23 @@ class ImageFolder(Dataset):
         return _read(parts.train, shape), None if parts.test is None else _read(parts.test, shape)
 
 
+class ImagesRefused(DatasetDamaged):
+    """A folder of images does not fit; `problems` has a sentence for each thing that is wrong."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+    def __reduce__(self) -> tuple[type[ImagesRefused], tuple[tuple[str, ...]]]:
+        return ImagesRefused, (self.problems,)
+
+
 def read_class_folders(folder: Path, classes: Sequence[str], image_shape: tuple[int, int, int]) -> Images:
     """The images of FOLDER/CLASS/*.png (also jpg, jpeg, bmp and webp) for each class, in the order of classes and names.
 
     Args:
         folder: Has a sub-folder for each class, and for nothing else.
-        classes: Names of the sub-folders; an image's label is its class's place here.
+        classes: Names of the sub-folders, in capitals or not; an image's label is its class's place here.
         image_shape: (C, H, W) that every image must have: none is resized. Colour images that hold nothing but grey may
             stand for C = 1, grey ones for C = 3.
 
@@ -170,21 +184,61 @@ def read_class_folders(folder: Path, classes: Sequence[str], image_shape: tuple[
         uint8 [n, C, H, W] with labels int64 [n].
 
     Raises:
-        DatasetMissing: There is no such folder, or none for one of the classes.
-        DatasetDamaged: A file that is no image, or not such a one, or a folder that is no class; the message names it.
+        DatasetMissing: There is no such folder.
+        ImagesRefused: Classes without a folder, folders that are no class, and files that are no image or not such a one,
+            all that are found; of unfit files the first few are named.
     """
     if not os.path.isdir(folder):  # noqa: PTH112
         raise DatasetMissing(
             f"{_shown(folder)}: no such folder; images of a class lie in CLASS/{_SUFFIXES_TEXT} below it"
         )
-    found = _class_files(folder, folder.resolve())
-    if absent := [name for name in classes if name not in found]:
-        raise DatasetMissing(
-            f"{_shown(folder / absent[0])}: no such folder; there must be one for each class: {', '.join(classes)}"
-        )
-    if odd := [name for name in found if name not in classes]:
-        raise DatasetDamaged(f"{_shown(folder / odd[0])}: '{odd[0]}' is no class; there are {', '.join(classes)}")
-    return _read({name: found[name] for name in classes}, image_shape)
+    files, problems = _files_of_classes(folder, classes)
+    unfit = []
+    arrays = []
+    for path in (path for paths in files.values() for path in paths):
+        try:
+            arrays.append(_pixels(path, image_shape))
+        except DatasetDamaged as problem:
+            unfit.append(str(problem))
+    if len(unfit) > MOST_NAMED:
+        unfit[MOST_NAMED:] = [f"{_shown(folder)}: {len(unfit) - MOST_NAMED:,} more images that do not fit"]
+    if problems or unfit:
+        raise ImagesRefused([*problems, *unfit])
+    labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(files[name]) for name in classes])
+    return Images(images=np.stack(arrays), labels=labels)
+
+
+def _files_of_classes(folder: Path, classes: Sequence[str]) -> tuple[Files, list[str]]:
+    """Images by class, in the order of `classes`, and what is wrong with the folder."""
+    root, found, problems = folder.resolve(), dict[str, list[Path]](), list[str]()
+    by_name = {name.casefold(): name for name in classes} | {name: name for name in classes}
+    odd = []
+    for entry in _entries(folder, root):
+        try:
+            if not entry.is_dir():
+                _check_loose(entry)
+                continue
+            name = by_name.get(entry.name, by_name.get(entry.name.casefold(), ""))
+            if not name:
+                odd.append(entry.name)
+            elif name in found:
+                problems.append(f"{entry.path}: a second folder for class '{name}'; put all its images into one")
+            else:
+                found[name] = []
+                found[name] = _images_in(Path(entry.path), root)
+        except DatasetDamaged as problem:
+            problems.append(str(problem))
+    absent = [name for name in classes if name not in found]
+    for name in odd[:MOST_NAMED]:
+        near = difflib.get_close_matches(name.casefold(), [a.casefold() for a in absent], n=1)
+        remedy = f"did you mean '{by_name[near[0]]}'?" if near else f"there are {', '.join(classes)}"
+        problems.append(f"{_shown(folder / name)}: '{name}' is no class; {remedy}")
+    if len(odd) > MOST_NAMED:
+        problems.append(f"{_shown(folder)}: {len(odd) - MOST_NAMED:,} more folders that are no class")
+    if absent:
+        names = ", ".join(f"'{name}'" for name in absent)
+        problems.append(f"{_shown(folder)}: no sub-folder for class {names}; every class wants one of its name")
+    return {name: found[name] for name in classes if name in found}, problems
 
 
 _SUFFIXES_TEXT = ", ".join(f"*{s}" for s in SUFFIXES)
@@ -197,11 +251,16 @@ def _class_files(folder: Path, root: Path) -> Files:
     for entry in _entries(folder, root):
         if entry.is_dir():
             found[entry.name] = _images_in(Path(entry.path), root)
-        elif entry.name.lower().endswith((*SUFFIXES, *_OTHER_IMAGES)):
-            raise DatasetDamaged(f"{entry.path}: lies in no class; put it into a sub-folder named after its class")
+        else:
+            _check_loose(entry)
     if not found:
         raise DatasetDamaged(f"{_shown(folder)}: no classes; each is a sub-folder with its images, {_SUFFIXES_TEXT}")
     return found
+
+
+def _check_loose(entry: os.DirEntry[str]) -> None:
+    if entry.name.lower().endswith((*SUFFIXES, *_OTHER_IMAGES)):
+        raise DatasetDamaged(f"{entry.path}: lies in no class; put it into a sub-folder named after its class")
 
 
 def _images_in(folder: Path, root: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -12,12 +13,19 @@ from trainables.code_files import PACKAGE, digest_of, files_behind
 from trainables.configuration import content_hash
 from trainables.data.datasets import I64, U8, DatasetDamaged, Images, dataset_of
 from trainables.data.faults import with_faults
-from trainables.data.generators import GENERATORS, Progress, _silent
+from trainables.data.fitted import FitSpec, load_fit
+from trainables.data.made_elsewhere import generator_of, made_fingerprint
 from trainables.data.splits import Split, synthetic_count
 from trainables.environment import environment
 from trainables.files import replacing
-from trainables.seeds import stream_seed
-from trainables.specs import DataSpec
+from trainables.specs import DataSpec, without_place
+
+Report = Callable[[str, int, int], None]
+"""Called with what is being done (`training flow`), how much of it is done, and how much there is."""
+
+
+def _silent(doing: str, done: int, total: int) -> None:
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,100 +43,105 @@ class PoolSpec:
     """Images of the commonest class for each one of the rarest."""
     faults: tuple[tuple[str, float], ...] = ()
     """Name and strength of each fault that is not 0; none for the images as the generator drew them."""
+    made: str = ""
+    """Hash of a folder's images; empty for a generator that is trained."""
 
     @property
     def key(self) -> str:
         """Content hash that names the file."""
-        return content_hash(
-            {**self.__dict__, "source": _source(faults=bool(self.faults)), "environment": environment()}
-        )
+        depends = {**self.__dict__, "generator": without_place(self.generator), "dataset": without_place(self.dataset)}
+        source = _source(faults=bool(self.faults))
+        return content_hash({**depends, "source": source, "environment": environment()})
+
+    @property
+    def fit(self) -> FitSpec:
+        """The training that it is drawn from."""
+        name = without_place(self.generator)
+        return FitSpec(fingerprint=self.fingerprint, generator=name, seed=self.seed, split=self.split)
 
 
 @cache
 def _source(*, faults: bool) -> str:
     """Of the files that decide what a generator makes, with faults or without; an edit of an algorithm makes no pool anew."""
     generators = PACKAGE / "data" / "generators.py"
-    files = files_behind("trainables.data.generators", generators) | {PACKAGE / "data" / "pools.py"}
-    if faults:
-        files |= {PACKAGE / "data" / "faults.py"}
+    names = ["fitted.py", "made_elsewhere.py", "pools.py", *(["faults.py"] if faults else [])]
+    files = files_behind("trainables.data.generators", generators) | {PACKAGE / "data" / name for name in names}
     return digest_of({p.relative_to(PACKAGE).as_posix(): p for p in files})
 
 
 def pool_specs(spec: DataSpec, split: Split, fingerprint: str, seed: int) -> list[PoolSpec]:
     """The pools of one seed block, one for each generator, sharing the synthetic images as evenly as can be."""
-    total = synthetic_count(len(split.unlabelled), spec.contamination)
-    share, extra = divmod(total, max(len(spec.generators), 1))
+    counts = pool_counts(spec, len(split.unlabelled))
     return [
         PoolSpec(
             dataset=spec.dataset,
             fingerprint=fingerprint,
             generator=name,
             seed=seed,
-            count=share + (i < extra),
+            count=count,
             split=content_hash(split.generator.tolist()),
             class_skew=spec.class_skew,
             faults=tuple((fault, strength) for fault, strength in spec.faults.items() if strength),
+            made=made_fingerprint(name, spec.dataset),
         )
-        for i, name in enumerate(spec.generators)
-        if total
+        for name, count in zip(spec.generators, counts, strict=True)
+        if sum(counts)
     ]
+
+
+def pool_counts(spec: DataSpec, real: int) -> list[int]:
+    """Images of each generator beside `real` unlabelled ones, as even as can be."""
+    total = synthetic_count(real, spec.contamination)
+    share, extra = divmod(total, max(len(spec.generators), 1))
+    return [share + (i < extra) for i in range(len(spec.generators))]
 
 
 def pool_path(cache: Path, pool: PoolSpec) -> Path:
     """Where the pool is kept."""
-    return cache / f"{pool.generator}-{pool.key}.npz"
+    return cache / f"{without_place(pool.generator).partition(':')[0]}-{pool.key}.npz"
 
 
-def load_pool(
-    pool: PoolSpec, train: Images, cache: Path, *, device: str = "cpu", progress: Progress = _silent
-) -> Images:
+def load_pool(pool: PoolSpec, train: Images, cache: Path, *, device: str = "cpu", report: Report = _silent) -> Images:
     """The pool's images, with the classes that were asked for; made and kept if they are not there or damaged.
 
     Args:
         pool: What to make.
         train: The generator part of the dataset.
-        cache: Folder of pools, shared by studies.
-        device: A torch device, used for training only.
-        progress: Called while the generator trains.
+        cache: Folder of pools and fitted generators, shared by studies.
+        device: A torch device, used for training and drawing only.
+        report: Called while the generator trains, in steps, and while it draws, in images.
     """
     path = pool_path(cache, pool)
     try:
         return read_pool(path)
     except (FileNotFoundError, DatasetDamaged):
         pass
-    dataset, stream = dataset_of(pool.dataset), stream_seed(pool.seed, "generator", pool.generator)
     if pool.faults:
-        drawn = load_pool(replace(pool, faults=()), train, cache, device=device, progress=progress)
-        return _keep(path, with_faults(drawn.images, drawn.labels, dict(pool.faults), seed=stream), drawn.labels)
-    labels = wanted_classes(pool.count, dataset.num_classes, skew=pool.class_skew, seed=pool.seed)
-    images: U8 = GENERATORS[pool.generator].make(
-        train,
+        drawn = load_pool(replace(pool, faults=()), train, cache, device=device, report=report)
+        faulty = with_faults(drawn.images, drawn.labels, dict(pool.faults), seed=pool.fit.stream)
+        return _keep(path, faulty, drawn.labels)
+    dataset, name = dataset_of(pool.dataset), without_place(pool.generator)
+    kind, state = generator_of(pool.generator, pool.dataset), {}
+    labels = kind.labels(pool.count, dataset.num_classes, skew=pool.class_skew, seed=pool.seed)
+    if kind.trained:
+        state = load_fit(
+            pool.fit,
+            train,
+            cache,
+            num_classes=dataset.num_classes,
+            device=device,
+            progress=lambda done, total: report(f"training {name}", done, total),
+        )
+    images: U8 = kind.draw(
+        state,
         labels,
+        shape=dataset.image_shape,
         num_classes=dataset.num_classes,
-        seed=stream,
+        seed=pool.fit.stream,
         device=device,
-        progress=progress,
+        progress=lambda done, total: report(f"drawing {name}", done, total),
     )
     return _keep(path, images, labels)
-
-
-def wanted_classes(count: int, num_classes: int, *, skew: float, seed: int) -> I64:
-    """The classes that are asked for, int64 [count]; fewer of them are the first of more.
-
-    Frequencies fall geometrically from the commonest class to the rarest, in an order that the seed draws. Every stretch has
-    them about right: the next class is the one that is furthest behind.
-    """
-    if skew == 1:
-        return np.arange(count, dtype=np.int64) % num_classes
-    order = np.random.default_rng(stream_seed(seed, "class skew")).permutation(num_classes)
-    weight = skew ** -(np.arange(num_classes) / max(num_classes - 1, 1))
-    share, had = weight / weight.sum(), np.zeros(num_classes)
-    labels = np.empty(count, np.int64)
-    for i in range(count):
-        k = int(np.argmax(share * (i + 1) - had))
-        had[k] += 1
-        labels[i] = order[k]
-    return labels
 
 
 def _keep(path: Path, images: U8, labels: I64) -> Images:

@@ -271,11 +271,15 @@ class _Array:
         self._state = state
 
     def array(self) -> U8:
-        """uint8, of the shape that the pickle says. Raises ValueError or TypeError for any other array."""
+        """uint8, of the shape and in the order (by rows or by columns) that the pickle says.
+
+        Raises ValueError or TypeError for any other array.
+        """
         _, shape, kind, by_columns, raw = self._state
-        if not isinstance(kind, _Type) or kind.name not in ("u1", "|u1") or by_columns:
-            raise ValueError("an array of other than unsigned bytes, row by row")
-        return np.frombuffer(raw.encode("latin-1") if isinstance(raw, str) else raw, np.uint8).reshape(shape)
+        if not isinstance(kind, _Type) or kind.name not in ("u1", "|u1"):
+            raise ValueError("an array of other than unsigned bytes")
+        content = np.frombuffer(raw.encode("latin-1") if isinstance(raw, str) else raw, np.uint8)
+        return content.reshape(shape, order="F" if by_columns else "C")
 
 
 class _Type:

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.datasets import Dataset, Images, dataset_of, fingerprint_of
-from trainables.data.generators import Progress, _silent
+from trainables.data.fitted import FitSpec, fit_path, load_fit
+from trainables.data.made_elsewhere import generator_of, joint_fingerprint, made_fingerprints
 from trainables.data.picked import ImageSet, Picked, as_picked, pick
-from trainables.data.pools import PoolSpec, load_pool, pool_path, pool_specs
+from trainables.data.pools import PoolSpec, Report, _silent, load_pool, pool_path, pool_specs
 from trainables.data.shared_images import BlockImages, SharedBlock
 from trainables.data.splits import Split, cut
 from trainables.seeds import stream_seed
-from trainables.specs import DataSpec, Phase
+from trainables.specs import DataSpec, Phase, without_place
 
 _CHUNK = 4096
 _SMALLEST_DEVIATION = 1e-3
@@ -86,6 +87,11 @@ def _contiguous(part: Images) -> Images:
     return Images(images=np.ascontiguousarray(part.images), labels=np.ascontiguousarray(part.labels))
 
 
+def data_fingerprint(spec: DataSpec) -> str:
+    """Hash of all images that a condition's outcomes depend on, as trials carry it."""
+    return joint_fingerprint(load_dataset(spec.dataset)[2], made_fingerprints(spec))
+
+
 def cut_block(spec: DataSpec, seed: int) -> tuple[Dataset, Images, Split, str]:
     """The dataset, its training images, their split and the fingerprint for one seed block."""
     dataset = dataset_of(spec.dataset)
@@ -105,16 +111,32 @@ def missing_pools(spec: DataSpec, seed: int, cache: Path) -> list[Path]:
     return [path for path in paths if not path.exists()]
 
 
-def make_pools(spec: DataSpec, seed: int, cache: Path, *, device: str, progress: Progress = _silent) -> list[Images]:
+def missing_fits(spec: DataSpec, seed: int, cache: Path) -> list[FitSpec]:
+    """Generators that must be trained before the seed block's missing pools can be drawn."""
+    missing = [p for p in block_pools(spec, seed) if not pool_path(cache, p).exists()]
+    trained = [p for p in missing if generator_of(p.generator, p.dataset).trained]
+    return [p.fit for p in trained if not fit_path(cache, p.fit).exists()]
+
+
+def make_fit(fit: FitSpec, spec: DataSpec, cache: Path, *, device: str, report: Report = _silent) -> None:
+    """Train and keep one of the generators that `missing_fits` names for a data condition, if it is not there."""
+    dataset, train, split, _ = cut_block(spec, fit.seed)
+    load_fit(
+        fit,
+        train.at(split.generator),
+        cache,
+        num_classes=dataset.num_classes,
+        device=device,
+        progress=lambda done, total: report("training", done, total),
+    )
+
+
+def make_pools(spec: DataSpec, seed: int, cache: Path, *, device: str, report: Report = _silent) -> list[Images]:
     """The seed block's synthetic pools, one for each generator, from the cache or made now."""
     _, train, split, fingerprint = cut_block(spec, seed)
     pools = pool_specs(spec, split, fingerprint, seed)
     part = train.at(split.generator)
-
-    def nth(i: int) -> Progress:
-        return lambda done, total: progress(i * total + done, len(pools) * total)
-
-    return [load_pool(p, part, cache, device=device, progress=nth(i)) for i, p in enumerate(pools)]
+    return [load_pool(p, part, cache, device=device, report=report) for p in pools]
 
 
 def load_seed_block(
@@ -150,12 +172,12 @@ def load_seed_block(
         test=test,
         provenance={
             "dataset": spec.dataset,
-            "fingerprint": found.fingerprint,
+            "fingerprint": joint_fingerprint(found.fingerprint, found.made),
             "labelled": len(split.labelled),
             "validation": len(split.validation),
             "unlabelled_real": real,
             "synthetic": {
-                name: {"images": len(p), "hash": p.fingerprint}
+                without_place(name): {"images": len(p), "hash": p.fingerprint}
                 for name, p in zip(spec.generators[: len(pools)], pools, strict=True)
             },
         },
@@ -166,4 +188,5 @@ def _from_files(spec: DataSpec, seed: int, phase: Phase, cache: Path, device: st
     train, official, fingerprint = load_dataset(spec.dataset)
     pools = make_pools(spec, seed, cache, device=device)
     test = official if phase == "evaluate" else None
-    return BlockImages(train=train, fingerprint=fingerprint, pools=tuple(pools), test=test)
+    made = made_fingerprints(spec)
+    return BlockImages(train=train, fingerprint=fingerprint, pools=tuple(pools), test=test, made=made)

@@ -36,6 +36,8 @@ class BlockImages:
     pools: tuple[Images, ...]
     test: Images | None
     """None in the tune phase."""
+    made: tuple[str, ...] = ()
+    """Fingerprints of the folders that stand for generators."""
 
 
 class SharedBlock:
@@ -48,14 +50,21 @@ class SharedBlock:
         train: Refers to the training images, test images blanked (`sealed`), and the dataset's fingerprint.
         pools: Refer to the synthetic pools, in the order of the generators.
         test: Refers to the test part.
+        made: Fingerprints of the folders that stand for generators.
     """
 
     def __init__(
-        self, *, train: ray.ObjectRef, pools: Sequence[ray.ObjectRef], test: ray.ObjectRef | None = None
+        self,
+        *,
+        train: ray.ObjectRef,
+        pools: Sequence[ray.ObjectRef],
+        test: ray.ObjectRef | None = None,
+        made: tuple[str, ...] = (),
     ) -> None:
         self.train: Any = train
         self.pools: tuple[Any, ...] = tuple(pools)
         self.test: Any = test
+        self.made = made
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SharedBlock)
@@ -87,7 +96,7 @@ class SharedBlock:
             _log.warning("images are read from files, for the object store has them no longer: %s", problem)
             return None
         test = others.pop() if phase == "evaluate" else None
-        return BlockImages(train=train, fingerprint=fingerprint, pools=tuple(others), test=test)
+        return BlockImages(train=train, fingerprint=fingerprint, pools=tuple(others), test=test, made=self.made)
 
 
 def sealed(name: str, train: Images, test: Images | None) -> tuple[Images, Images]:

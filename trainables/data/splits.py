@@ -91,15 +91,22 @@ def check_sizes(spec: DataSpec) -> str | None:
 
 def too_few_unlabelled(spec: DataSpec) -> str | None:
     """None where the dataset has as many real unlabelled images as `spec` wants; else a sentence with the limit."""
-    dataset = dataset_of(spec.dataset)
-    taken = dataset.generator_size + (0 if dataset.official_test else dataset.test_size)
-    left = dataset.size - taken - dataset.num_classes * (spec.labels_per_class + spec.validation_size)
+    left = unlabelled_count(spec.model_copy(update={"unlabelled_real": None}))
     if spec.unlabelled_real is None or spec.unlabelled_real <= left:
         return None
     return (
-        f"{spec.unlabelled_real} real unlabelled images are wanted, but {dataset.title} has {left} left beside its test, "
-        "generator, labelled and validation parts"
+        f"{spec.unlabelled_real} real unlabelled images are wanted, but {dataset_of(spec.dataset).title} has {left} left beside "
+        "its test, generator, labelled and validation parts"
     )
+
+
+def unlabelled_count(spec: DataSpec) -> int:
+    """Real unlabelled images of every seed block, judged without files."""
+    dataset = dataset_of(spec.dataset)
+    test = 0 if dataset.official_test else dataset.test_size
+    chosen = dataset.num_classes * (spec.labels_per_class + spec.validation_size)
+    left = max(dataset.size - test - dataset.generator_size - chosen, 0)
+    return left if spec.unlabelled_real is None else min(left, spec.unlabelled_real)
 
 
 def synthetic_count(real: int, contamination: float) -> int:

@@ -72,7 +72,7 @@ def test_a_change_is_refused_with_what_changed_and_what_it_touches(
 
 def test_a_changed_dataset_is_noticed(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = go_on(machine.plan(), [], tmp_path)
-    monkeypatch.setattr("orchestrator.study_plan.load_dataset", lambda name: (None, None, "other-images"))
+    monkeypatch.setattr("orchestrator.study_plan.data_fingerprint", lambda data: "other-images")
     with pytest.raises(ChangedSinceRecorded, match=r"the dataset \(\w+ → other-images\)"):
         go_on(machine.plan(), before.records, tmp_path)
 

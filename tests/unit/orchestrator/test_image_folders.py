@@ -140,3 +140,88 @@ def test_the_list_has_every_dataset_and_the_way_to_name_a_folder() -> None:
     assert list(map(str, names)) == [
         "digits", "fashion-mnist", "cifar-10", "cifar-100", "stl-10", "svhn", "folder:PATH",
     ]  # fmt: skip
+    names = list(listing("generators").columns[0].cells)
+    assert list(map(str, names)) == ["vae", "flow", "pca", "folder:PATH"]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """160 synthetic digits beside the study file."""
+    made_up_folder(tmp_path, classes=tuple("0123456789"), train=160, test=0, shape=(1, 8, 8))
+    return (tmp_path / "train").rename(tmp_path / "made")
+
+
+def with_made(folder: Path, *generators: str, **parts: Any) -> dict[str, Any]:
+    names = [*generators] or ["folder:made"]
+    return {"data": {"dataset": "digits", "labels_per_class": 2, "contamination": 0.1, "generators": names}, **parts}
+
+
+def test_a_folder_of_synthetic_images_is_planned(made: Path, tmp_path: Path) -> None:
+    plan = make_plan(load(tmp_path, **with_made(tmp_path)).spec)
+    trial = plan.cells[0].trial({}, 0, "evaluate")
+    assert trial.data.generators == (f"folder:{made}",)
+    plain = make_plan(load(tmp_path, **with_made(tmp_path, "vae")).spec)
+    assert plain.cells[0].origin.fingerprint != plan.cells[0].origin.fingerprint
+    other = tmp_path / "other"
+    other.mkdir()
+    made.rename(other / "made")
+    moved = make_plan(load(other, **with_made(other)).spec)
+    assert moved.cells[0].id == plan.cells[0].id
+    assert moved.cells[0].trial({}, 0, "evaluate").trial_id == trial.trial_id
+
+
+def test_the_name_of_a_condition_has_no_place_in_it(made: Path, tmp_path: Path) -> None:
+    conditions = {"data.generators": [["vae"], ["vae", "folder:made"]]}
+    study = load(tmp_path, **with_made(tmp_path, "pca", conditions=conditions)).spec
+    names = [c.info.name for c in study.condition_list()]
+    assert names == ["digits-2l-10s-generators=vae", "digits-2l-10s-generators=vae+folder-made"]
+    assert study.condition_list()[1].info.title.endswith("generators vae+folder:made")
+
+
+def test_all_that_is_wrong_with_synthetic_images_is_said_at_once(made: Path, tmp_path: Path) -> None:
+    (made / "7").rename(made / "seven")
+    (made / "3" / "0000.png").write_bytes(b"")
+    found = problems(tmp_path, **with_made(tmp_path, "folder:made", "flo", "folder:nowhere"))
+    assert len(found) == 5
+    assert "s.yaml:10: data.generators: no generator 'flo'; did you mean 'flow'?" in found
+    found = problems(tmp_path, **with_made(tmp_path, "folder:made", "folder:nowhere"))
+    assert found == [
+        f"s.yaml:9: data.generators: {made / 'seven'}: 'seven' is no class; there are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+        f"s.yaml:9: data.generators: {made}: no sub-folder for class '7'; every class wants one of its name",
+        f"s.yaml:9: data.generators: {made / '3' / '0000.png'}: 0 bytes; an image file has from 1 to 33,554,432; make it "
+        "anew, or take it away",
+        f"s.yaml:10: data.generators: {tmp_path / 'nowhere'}: no such folder; images of a class lie in CLASS/*.png, *.jpg, "
+        "*.jpeg, *.bmp, *.webp below it; a relative path is looked for beside the study file, then in the current folder",
+    ]
+    assert load(tmp_path, need_data=False, **with_made(tmp_path)).spec.study == "t"
+
+
+def test_too_few_synthetic_images_for_the_contamination(made: Path, tmp_path: Path) -> None:
+    parts = with_made(tmp_path)
+    parts["data"]["contamination"] = 0.5
+    (problem,) = problems(tmp_path, **parts)
+    assert problem.startswith(
+        f"s.yaml:9: data.generators: {made}: 160 images where 757 are needed for this contamination; add images"
+    )
+    parts["data"]["generators"] = ["vae", "folder:made", "pca", "flow"]
+    assert "160 images where 189 are needed" in problems(tmp_path, **parts)[0]
+    (problem,) = problems(tmp_path, **with_made(tmp_path), conditions={"data.contamination": [0.1, 0.9]})
+    assert problem.startswith(f"s.yaml:9: data.generators: {made}: 160 images where 6,813 are needed")
+    search = {"spaces": ["labels"], "ranges": {"data.labels_per_class": {"choices": [1, 2]}}}
+    parts = with_made(tmp_path, search=search)
+    parts["data"]["contamination"] = 0.1745  # 160 with two labels per class, 162 with one
+    assert load(tmp_path, **{**parts, "search": {}}).spec.study == "t"
+    assert "160 images where 162 are needed" in problems(tmp_path, **parts)[0]
+
+
+def test_two_folders_of_synthetic_images_of_one_name_are_told_to_be_renamed(made: Path, tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, **with_made(tmp_path, "folder:made", "folder:x/made"), need_data=False)
+    assert "have the same name, by which tables tell them apart; rename one folder" in problem
+    conditions = {"data.generators": [["folder:made"], ["folder:x/made"]]}
+    found = problems(tmp_path, **with_made(tmp_path, "vae", conditions=conditions), need_data=False)
+    assert any("made have the same name" in p for p in found)
+
+
+def test_a_generator_that_does_not_exist_may_have_been_a_folder(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, **with_made(tmp_path, "folder"))
+    assert problem == "s.yaml:9: data.generators: no generator 'folder'; did you mean 'folder:PATH'?"

@@ -64,6 +64,17 @@ def test_a_block_that_writes_nothing_is_an_error_and_keeps_the_old_file(tmp_path
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    """As two threads, or processes of one number on two machines that share the folder."""
+    path = tmp_path / "file"
+    with replacing(path) as one, replacing(path) as other:
+        one.write_bytes(b"one")
+        other.write_bytes(b"other")
+        assert one.read_bytes() == b"one"
+    assert path.read_bytes() == b"one"
+    assert names(tmp_path) == ["file"]
+
+
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from trainables.files import replacing\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import struct
 import zlib
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from PIL import Image
 from tests.contract.made_up import made_up_folder, made_up_images, picture
 from trainables.data.base import Dataset, DatasetDamaged, DatasetMissing
 from trainables.data.datasets import ImageFolder, dataset_of, is_dataset
-from trainables.data.image_folder import read_class_folders
+from trainables.data.image_folder import ImagesRefused, read_class_folders
 from trainables.data.sizes import size_problem
 from trainables.data.splits import cut
 from trainables.specs import DataSpec
@@ -301,18 +302,57 @@ def test_class_folders_are_read_in_the_order_of_the_classes(folder: Path) -> Non
 
 
 def test_class_folders_must_fit_the_dataset(folder: Path) -> None:
-    def reason(classes: tuple[str, ...], shape: tuple[int, int, int], kind: type[Exception] = DatasetDamaged) -> str:
-        with pytest.raises(kind) as caught:
+    def reason(classes: tuple[str, ...], shape: tuple[int, int, int]) -> str:
+        with pytest.raises(ImagesRefused) as caught:
             read_class_folders(folder / "train", classes, shape)
+        assert str(caught.value).split("\n") == list(caught.value.problems)
         return str(caught.value)
 
     path = first_file(folder)
     assert reason(CLASSES, (3, 28, 28)).startswith(f"{path}: 12×10 pixels where 28×28 are expected; resize it")
     assert reason(CLASSES, (1, 12, 10)).startswith(f"{path}: a colour image where grey ones are expected")
     assert reason(CLASSES[:2], (3, 12, 10)).startswith(f"{folder / 'train' / 'owl'}: 'owl' is no class")
-    assert reason((*CLASSES, "eel"), (3, 12, 10), DatasetMissing).startswith(f"{folder / 'train' / 'eel'}: no such")
+    assert reason((*CLASSES, "eel"), (3, 12, 10)).startswith(f"{folder / 'train'}: no sub-folder for class 'eel';")
     with pytest.raises(DatasetMissing, match="no such folder"):
         read_class_folders(folder / "nowhere", CLASSES, (3, 12, 10))
+
+
+def test_class_folders_may_be_written_in_capitals(folder: Path) -> None:
+    expected = read_class_folders(folder / "train", CLASSES, (3, 12, 10))
+    (folder / "train" / "cat").rename(folder / "train" / "CAT")
+    found = read_class_folders(folder / "train", CLASSES, (3, 12, 10))
+    assert found.fingerprint == expected.fingerprint
+    (folder / "train" / "Cat").mkdir()
+    with pytest.raises(ImagesRefused, match="a second folder for class 'cat'; put all its images into one"):
+        read_class_folders(folder / "train", CLASSES, (3, 12, 10))
+    shouted = read_class_folders(folder / "test", tuple(name.upper() for name in CLASSES), (3, 12, 10))
+    assert len(shouted) == 12
+
+
+def test_everything_that_is_wrong_with_class_folders_is_said_at_once(folder: Path) -> None:
+    train = folder / "train"
+    (train / "cat").rename(train / "caat")
+    (train / "zebra").mkdir()
+    (train / "loose.png").write_bytes(b"")
+    for path in sorted((train / "owl").iterdir())[:12]:
+        path.write_bytes(b"")
+    Image.new("RGB", (9, 9)).save(train / "dog" / "0000.png")
+    with pytest.raises(ImagesRefused) as caught:
+        read_class_folders(train, CLASSES, (3, 12, 10))
+    problems = caught.value.problems
+    assert problems[:4] == (
+        f"{train / 'loose.png'}: lies in no class; put it into a sub-folder named after its class",
+        f"{train / 'caat'}: 'caat' is no class; did you mean 'cat'?",
+        f"{train / 'zebra'}: 'zebra' is no class; there are cat, dog, owl",
+        f"{train}: no sub-folder for class 'cat'; every class wants one of its name",
+    )
+    assert (
+        problems[4] == f"{train / 'dog' / '0000.png'}: 9×9 pixels where 12×10 are expected; resize it, or take it away"
+    )
+    assert sum("0 bytes" in p for p in problems) == 9
+    assert problems[-1] == f"{train}: 3 more images that do not fit"
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), again.problems) == (ImagesRefused, problems)
 
 
 def test_grey_and_colour_stand_for_each_other_where_nothing_is_lost(tmp_path: Path) -> None:

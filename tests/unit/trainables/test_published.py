@@ -213,12 +213,52 @@ def test_a_hostile_pickle_is_not_executed(
 
 
 @pytest.mark.parametrize("protocol", [3, 4])
-def test_bytes_in_rows_are_read_and_no_other_arrays(protocol: int) -> None:
+def test_bytes_are_read_by_rows_or_by_columns_and_no_other_arrays(protocol: int) -> None:
     array = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert np.array_equal(read_pickle(pickle.dumps({"data": array}, protocol))["data"].array(), array)
-    for other in (array.astype(float), array.astype(object), array.T, array.astype("u2")):
-        with pytest.raises(ValueError, match="other than unsigned bytes, row by row"):
+    for stored in (
+        array,
+        array.T,
+        np.asfortranarray(array),
+        array[:, ::2],
+        array[:0],
+        np.arange(24, dtype="u1").reshape(2, 3, 4).T,
+    ):
+        found = read_pickle(pickle.dumps({"data": stored}, protocol))["data"].array()
+        assert found.dtype == np.uint8
+        assert np.array_equal(found, stored)
+    for other in (array.astype(float), array.astype(object), array.astype("u2"), array.astype("i1"), array > 3):
+        with pytest.raises(ValueError, match="other than unsigned bytes"):
             read_pickle(pickle.dumps(other, protocol)).array()
+
+
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_an_array_whose_shape_and_bytes_do_not_agree_is_refused(by_columns: bool) -> None:
+    array = np.asfortranarray(np.zeros((3, 4), np.uint8)) if by_columns else np.zeros((3, 4), np.uint8)
+    content = pickle.dumps(array, 3)
+    assert content.count(b"K\x03K\x04\x86") == 1
+    with pytest.raises(ValueError, match="cannot reshape"):
+        read_pickle(content.replace(b"K\x03K\x04\x86", b"K\x03K\x05\x86")).array()
+
+
+@pytest.mark.parametrize("kind", [CIFAR10, CIFAR100])
+def test_a_batch_that_numpy_1_stored_by_columns_is_the_same_images(
+    kind: type[Any], made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python 2's numpy pickled a transposed array: its bytes column by column, under a flag."""
+    by_rows = DATASETS[kind.name].load()
+    for file in kind.files:
+        batch = (made / file).read_bytes()
+        rows = read_pickle(batch)["data"].array()
+        assert batch.count(b"tb\x89T") == 1
+        turned = batch.replace(b"tb\x89T", b"tb\x88T").replace(rows.tobytes(), rows.tobytes(order="F"))
+        assert len(turned) == len(batch)
+        accept(kind, file, turned, monkeypatch)
+    by_columns = DATASETS[kind.name].load()
+    for ours, train in zip(by_columns, (True, False), strict=True):
+        assert ours is not None
+        assert ours.images.flags.c_contiguous
+        assert np.array_equal(ours.images, theirs(kind, made, train, monkeypatch).data.transpose(0, 3, 1, 2))
+    assert [p.fingerprint for p in by_columns if p] == [p.fingerprint for p in by_rows if p]
 
 
 def test_datasets_are_looked_for_from_where_the_study_was_started(
