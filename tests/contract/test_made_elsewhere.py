@@ -84,6 +84,14 @@ def test_beside_a_trained_generator_each_makes_its_share(tmp_path: Path) -> None
     assert not missing_pools(found, 0, tmp_path / "cache")
 
 
+def test_a_skew_is_met_as_far_as_there_are_images(tmp_path: Path) -> None:
+    kind = generator_of(f"folder:{write(tmp_path / 'mine')}", "digits")
+    few, all_of_them = (np.bincount(kind.labels(n, 10, skew=10.0, seed=1), minlength=10) for n in (60, 200))
+    assert few.max() >= 5 * few.min()
+    assert few.max() <= 20
+    assert all_of_them.tolist() == [20] * 10
+
+
 def test_uneven_classes_fill_up_from_those_that_have_images(tmp_path: Path) -> None:
     folder = write(tmp_path / "mine")
     for path in sorted((folder / "3").iterdir())[2:]:
