@@ -91,6 +91,13 @@ def routed_losses(
     return losses.new_zeros(len(images)).index_copy(0, chosen, losses)
 
 
+def drawn_from(places: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """n of these places, int64 [n], each drawn uniformly with replacement; none where there are no places."""
+    if not len(places):
+        return places
+    return places[torch.randint(len(places), (n,), generator=generator, device=places.device)]
+
+
 def non_negative_pu_risk(real: Tensor, unlabelled: Tensor, *, prior: float) -> Tensor:
     """Non-negative positive-unlabelled risk with the logistic loss (Kiryo et al. 2017, arXiv:1703.00593, eq. 6).
 

@@ -60,6 +60,10 @@ class ScoreMemory(nn.Module):
         self.pseudo_class[index] = pseudo_label
         return new
 
+    def below(self, threshold: float) -> Tensor:
+        """Places int64 [n] of the images that were seen and whose r_i is lower than `threshold`."""
+        return ((self.pseudo_class >= 0) & (self.score < threshold)).nonzero().squeeze(1)
+
     def rebuild_queues(self) -> None:
         """Set the queues to what scores and pseudo-classes say now (eq. 7)."""
         by_class = self.pseudo_class == torch.arange(self.num_classes, device=self.score.device).unsqueeze(1)

@@ -96,6 +96,7 @@ class Trainer:
             device=device,
             generator=generator,
             weak_views=lambda index: unlabelled.weak(index, generator),
+            strong_views=lambda index: unlabelled.strong(index, generator),
             synthetic=synthetic if kind.reads_origin else None,
         )
         with torch.random.fork_rng(devices=[]):

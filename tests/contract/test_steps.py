@@ -53,6 +53,7 @@ class World:
                     device=CPU,
                     generator=self.stream,
                     weak_views=lambda index: self.pool.weak(index, self.stream),
+                    strong_views=lambda index: self.pool.strong(index, self.stream),
                     synthetic=torch.arange(POOL) % 2 == 0 if kind.reads_origin else None,
                     **task,
                 ),

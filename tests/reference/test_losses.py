@@ -110,7 +110,7 @@ def test_fixmatch_losses_of_recorded_logits(seed: int, n: int, threshold: float)
     assert close(ours, readings.unlabelled(strong, expected_label, expected_used), 1e-9)
 
 
-def task(weak_views: object = None, classes: int = CLASSES) -> Task:
+def task(weak_views: object = None, strong_views: object = None, classes: int = CLASSES) -> Task:
     return Task(
         num_classes=classes,
         image_shape=(1, 8, 8),
@@ -120,6 +120,7 @@ def task(weak_views: object = None, classes: int = CLASSES) -> Task:
         device=CPU,
         generator=torch.Generator().manual_seed(5),
         weak_views=weak_views,  # type: ignore[arg-type]
+        strong_views=strong_views,  # type: ignore[arg-type]
     )
 
 
@@ -148,6 +149,37 @@ class Recorded:
         return Batch(
             labelled=labelled, labels=labels, weak=weak, strong_views=weak + 0.5 * self.normal(BATCH), index=index
         )
+
+
+class Others:
+    """Views of unlabelled images that an algorithm asks for beside its batch, and which it asked for since `forget`."""
+
+    def __init__(self, pool: Tensor) -> None:
+        self.pool = pool
+        self.forget()
+
+    def forget(self) -> None:
+        self.weakly: list[Tensor] = []
+        self.strongly: list[Tensor] = []
+
+    def weak(self, index: Tensor) -> Tensor:
+        self.weakly.append(index)
+        return self.pool[index]
+
+    def strong(self, index: Tensor) -> Tensor:
+        self.strongly.append(index)
+        return 0.8 * self.pool[index] + 0.1
+
+    def read(self, classifier: torch.nn.Module, allowed: set[int], wanted: int, threshold: float) -> Tensor:
+        """What the images that were asked for last add to L_u as a slow reading has it, with gradient."""
+        places = self.strongly[-1]
+        assert torch.equal(places, self.weakly[-1])
+        assert len(places) == wanted
+        assert set(places.tolist()) <= allowed
+        with torch.no_grad():
+            label, used = readings.pseudo_labels(classifier(self.pool[places]).numpy(), threshold)
+        losses = F.cross_entropy(classifier(0.8 * self.pool[places] + 0.1), torch.tensor(label), reduction="none")
+        return (torch.tensor(used) * losses).sum() / BATCH
 
 
 def gradients(modules: torch.nn.Module, loss: Tensor) -> dict[str, Tensor]:
@@ -217,14 +249,9 @@ def test_rsmatch_over_a_recorded_sequence(off: tuple[str, ...]) -> None:
         real_prior=0.6,
         memory_decay=0.8,
     )
-    drawn: list[Tensor] = []
     recorded = Recorded()
-
-    def weak_views(index: Tensor) -> Tensor:
-        drawn.append(index)
-        return recorded.pool[index]
-
-    algorithm = build(RSMatch, config, off, weak_views=weak_views)
+    others = Others(recorded.pool)
+    algorithm = build(RSMatch, config, off, weak_views=others.weak, strong_views=others.strong)
     modules = algorithm.modules
     on = {c.name for c in COMPONENTS} - set(off)
     memory = readings.Memory(
@@ -239,7 +266,7 @@ def test_rsmatch_over_a_recorded_sequence(off: tuple[str, ...]) -> None:
             features = modules["classifier"].features(batch.strong)
             d = modules["dummy_head"](features).numpy() if "dummy-head" in on else h["strong"]
             g = {p: modules["detector"](getattr(batch, p)).numpy() for p in ("labelled", "weak") if "detector" in on}
-        drawn.clear()
+        others.forget()
         # what is computed
         output = algorithm.loss(batch, step)
         # what the equations say
@@ -250,10 +277,10 @@ def test_rsmatch_over_a_recorded_sequence(off: tuple[str, ...]) -> None:
         if "detector" in on:
             if step < 9 or "queue" not in on or not memory.ready:
                 expected["loss_detector"] = readings.pu_risk(g["labelled"], g["weak"], 0.6)
-                assert not drawn
+                assert len(others.weakly) == len(others.strongly)
                 branches.add("pu risk")
             else:
-                (places,) = drawn
+                places = others.weakly[0]
                 real, synthetic = places.tolist()[: BATCH // 2], places.tolist()[BATCH // 2 :]
                 assert_drawn_evenly(real, memory.real)
                 assert_drawn_evenly(synthetic, memory.synthetic)
@@ -280,6 +307,14 @@ def test_rsmatch_over_a_recorded_sequence(off: tuple[str, ...]) -> None:
         branches |= {"real"} if any(through_h) else set()
         branches |= {"synthetic"} if any(through_d) else set()
         expected["loss_unlabelled"] = readings.unlabelled(h["strong"], label, through_h)
+        allowed = {i for i, r in memory.score.items() if r < 0.5}
+        refilled = torch.zeros(())
+        if "refill" in on and any(routed) and allowed:
+            refilled = others.read(modules["classifier"], allowed, sum(routed), 0.38)
+            expected["loss_unlabelled"] += float(refilled.detach())
+            branches.add("refilled")
+        else:
+            assert not others.strongly
         if "detector" in on:
             expected["loss_synthetic"] = readings.unlabelled(d, label, through_d) if "synthetic" in on else 0.0
         assert output.terms.keys() == expected.keys()
@@ -293,7 +328,9 @@ def test_rsmatch_over_a_recorded_sequence(off: tuple[str, ...]) -> None:
         dense = F.cross_entropy(modules["classifier"](batch.labelled), batch.labels)
         z = modules["classifier"](batch.strong)
         y = torch.tensor(label)
-        dense = dense + 0.7 * (torch.tensor(through_h) * F.cross_entropy(z, y, reduction="none")).mean()
+        dense = (
+            dense + 0.7 * (torch.tensor(through_h) * F.cross_entropy(z, y, reduction="none")).mean() + 0.7 * refilled
+        )
         if "synthetic" in on:
             if "dummy-head" in on:
                 z = modules["dummy_head"](modules["classifier"].features(batch.strong))
@@ -309,6 +346,7 @@ def test_rsmatch_over_a_recorded_sequence(off: tuple[str, ...]) -> None:
     wanted = {"real"}
     wanted |= {"pu risk", "synthetic"} if "detector" in on else set()
     wanted |= {"balanced bce"} if "queue" in on else set()
+    wanted |= {"refilled"} if "refill" in on else set()
     assert branches == wanted
 
 

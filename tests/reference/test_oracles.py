@@ -7,15 +7,15 @@ import torch
 from torch.nn import functional as F
 
 from tests.reference import readings
-from tests.reference.test_losses import BATCH, POOL, Recorded, assert_same_gradients, close, gradients
+from tests.reference.test_losses import BATCH, POOL, Others, Recorded, assert_same_gradients, close, gradients
 from tests.reference.test_losses import task as blind_task
 from trainables.algorithms import ALGORITHMS
 from trainables.algorithms.base import Algorithm, Task
 
 
-def oracle(name: str, **config: float) -> Algorithm:
+def oracle(name: str, others: Others, **config: float) -> Algorithm:
     kind = ALGORITHMS[name]
-    blind = vars(blind_task())
+    blind = vars(blind_task(weak_views=others.weak, strong_views=others.strong))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         return kind(kind.Config(**config), task=Task(**{**blind, "synthetic": torch.arange(POOL) < POOL // 2}))
@@ -25,9 +25,10 @@ def oracle(name: str, **config: float) -> Algorithm:
 def test_an_oracle_over_a_recorded_sequence(name: str) -> None:
     dummy = name == "oracle-dummy-head"
     weights = {"threshold": 0.45, "unlabelled_weight": 0.7, **({"synthetic_weight": 0.4} if dummy else {})}
-    algorithm = oracle(name, **weights)
-    modules = algorithm.modules
     recorded = Recorded()
+    others = Others(recorded.pool)
+    algorithm = oracle(name, others, **weights)
+    modules = algorithm.modules
     optimiser = torch.optim.SGD(modules.parameters(), lr=0.2)
     seen = {"real": 0, "synthetic": 0, "not used": 0}
     for step in range(12):
@@ -35,6 +36,7 @@ def test_an_oracle_over_a_recorded_sequence(name: str) -> None:
         with torch.no_grad():
             h = {part: modules["classifier"](getattr(batch, part)).numpy() for part in ("labelled", "weak", "strong")}
             features = modules["classifier"].features(batch.strong)
+        others.forget()
         output = algorithm.loss(batch, step)
         label, used = readings.pseudo_labels(h["weak"], 0.45)
         synthetic = [i < POOL // 2 for i in batch.index.tolist()]
@@ -47,6 +49,8 @@ def test_an_oracle_over_a_recorded_sequence(name: str) -> None:
             "loss_supervised": readings.supervised(h["labelled"], batch.labels.numpy()),
             "loss_unlabelled": readings.unlabelled(h["strong"], label, through_h),
         }
+        refilled = others.read(modules["classifier"], set(range(POOL // 2, POOL)), sum(synthetic), 0.45)
+        expected["loss_unlabelled"] += float(refilled.detach())
         if dummy:
             d = modules["dummy_head"](features).detach().numpy()
             expected["loss_synthetic"] = readings.unlabelled(d, label, through_d)
@@ -63,6 +67,7 @@ def test_an_oracle_over_a_recorded_sequence(name: str) -> None:
         strong = modules["classifier"](batch.strong)
         dense = F.cross_entropy(modules["classifier"](batch.labelled), batch.labels)
         dense = dense + 0.7 * (torch.tensor(through_h) * F.cross_entropy(strong, y, reduction="none")).mean()
+        dense = dense + 0.7 * refilled
         if dummy:
             z = modules["dummy_head"](modules["classifier"].features(batch.strong))
             dense = dense + 0.4 * (torch.tensor(through_d) * F.cross_entropy(z, y, reduction="none")).mean()

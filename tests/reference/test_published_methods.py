@@ -29,6 +29,7 @@ def task() -> Task:
         device=torch.device("cpu"),
         generator=torch.Generator(),
         weak_views=lambda index: torch.zeros(len(index), K),
+        strong_views=lambda index: torch.zeros(len(index), K),
     )
 
 

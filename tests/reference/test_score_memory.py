@@ -27,6 +27,7 @@ def both(
         device=torch.device("cpu"),
         generator=torch.Generator(),
         weak_views=lambda index: index,
+        strong_views=lambda index: index,
     )
     ours = ScoreMemory(task, decay=decay, queue_size=queue_size, class_wise=class_wise)
     return ours, readings.Memory(classes, decay=decay, queue_size=queue_size, class_wise=class_wise)

@@ -57,6 +57,8 @@ class Task:
     """For the algorithm's own draws, on `device`; part of the checkpoint."""
     weak_views: Callable[[Tensor], Tensor]
     """Fresh weak views [n, C, H, W] of the unlabelled images at the places int64 [n]."""
+    strong_views: Callable[[Tensor], Rows]
+    """Fresh strong views of the unlabelled images at the places int64 [n], each made when it is taken."""
     precision: str = "float32"
     """What networks compute in; what they answer is float32 in any case."""
     synthetic: Tensor | None = None

@@ -10,13 +10,14 @@ from trainables.algorithms.base import Algorithm, AlgorithmConfig, Batch, Compon
 from trainables.lazy import LazyModule
 
 if TYPE_CHECKING:
-    from torch import nn
+    import torch
+    from torch import Tensor, nn
     from torch.nn import functional as F
 
     import trainables.functional as functional
     import trainables.networks as networks
 else:
-    F, nn = LazyModule("torch.nn.functional"), LazyModule("torch.nn")
+    torch, F, nn = LazyModule("torch"), LazyModule("torch.nn.functional"), LazyModule("torch.nn")
     functional, networks = LazyModule("trainables.functional"), LazyModule("trainables.networks")
 
 
@@ -77,6 +78,13 @@ class FixMatch(Algorithm):
             return StepOutput(loss=supervised, terms={"loss_supervised": supervised.detach()})
         trained = batch.strong_views if self.has("strong-views") else batch.weak
         return self.consistency(batch, trained, self.config.threshold if self.has("threshold") else 0.0)
+
+    def losses_of(self, places: Tensor) -> Tensor:
+        """1[max p ≥ τ] CE(h(f(A(u))), argmax p) [n] of fresh views of the unlabelled images at the places int64 [n]."""
+        if not len(places):
+            return torch.zeros(0, device=places.device)
+        label, used = functional.pseudo_labels(self.classifier, self.task.weak_views(places), self.config.threshold)
+        return functional.selected_losses(self.classifier, self.task.strong_views(places), label, used)
 
     def consistency(self, batch: Batch, trained: Rows, threshold: float) -> StepOutput:
         """L_x + λ_u mean 1[max p ≥ threshold] CE(h(f(trained)), argmax p), with p of the weak views."""

@@ -26,7 +26,7 @@ else:
 
 
 class OracleDrop(FixMatch):
-    """L = L_x + λ_u mean m·(1−s)·CE(h(f(A(u))), ŷ), the mean over all U images."""
+    """L = L_x + λ_u mean m·CE(h(f(A(u))), ŷ) over U real images: each synthetic one has another in its place."""
 
     name = "oracle-drop"
     title = "FixMatch that drops synthetic images (oracle)"
@@ -45,6 +45,7 @@ class OracleDrop(FixMatch):
         if self.task.synthetic is None:
             raise ValueError(f"task: {self.name} is an oracle and has to be given `synthetic`")
         self.synthetic = self.task.synthetic
+        self.real = (~self.synthetic).nonzero().squeeze(1)
 
     def loss(self, batch: Batch, step: int) -> StepOutput:
         """Equations 1, 2 and 5 on one batch, with the truth for s."""
@@ -66,8 +67,14 @@ class OracleDrop(FixMatch):
         self, strong: Rows, pseudo_label: Tensor, used: Tensor, synthetic: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted loss of the unlabelled images, and its unweighted parts by name."""
-        real = functional.selected_cross_entropy(self.classifier, strong, pseudo_label, used & ~synthetic)
+        per_image = functional.selected_losses(self.classifier, strong, pseudo_label, used & ~synthetic)
+        real = self.refilled_mean(per_image, synthetic)
         return self.config.unlabelled_weight * real, {"loss_unlabelled": real.detach()}
+
+    def refilled_mean(self, losses: Tensor, synthetic: Tensor) -> Tensor:
+        """Mean of the losses [U] of real images and of as many others as there are synthetic ones, drawn at random (eq. 5)."""
+        others = functional.drawn_from(self.real, int(synthetic.sum()), self.task.generator)
+        return (losses.sum() + self.losses_of(others).sum()) / len(losses)
 
 
 class OracleDummyHeadConfig(FixMatchConfig):
@@ -77,7 +84,7 @@ class OracleDummyHeadConfig(FixMatchConfig):
 
 
 class OracleDummyHead(OracleDrop):
-    """L = L_x + λ_u mean m·(1−s)·CE(h(f(A(u))), ŷ) + λ_s mean m·s·CE(d(f(A(u))), ŷ): RSMatch that need not detect."""
+    """`oracle-drop`'s loss and λ_s mean m·s·CE(d(f(A(u))), ŷ): RSMatch that need not detect."""
 
     name = "oracle-dummy-head"
     title = "RSMatch with a perfect detector (oracle)"
@@ -92,9 +99,9 @@ class OracleDummyHead(OracleDrop):
     def unlabelled_loss(
         self, strong: Rows, pseudo_label: Tensor, used: Tensor, synthetic: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Real images through the class head, synthetic ones through the dummy head, each a mean over all U images."""
+        """Real images through the class head, synthetic ones through the dummy head, each summed and divided by U."""
         heads = (self.classifier.head, self.modules["dummy_head"])
         per_image = functional.routed_losses(self.classifier.features, heads, strong, pseudo_label, used, synthetic)
-        real, dummy = (per_image * ~synthetic).mean(), (per_image * synthetic).mean()
+        real, dummy = self.refilled_mean(per_image * ~synthetic, synthetic), (per_image * synthetic).mean()
         loss = self.config.unlabelled_weight * real + self.config.synthetic_weight * dummy
         return loss, {"loss_unlabelled": real.detach(), "loss_synthetic": dummy.detach()}

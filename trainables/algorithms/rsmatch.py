@@ -95,6 +95,12 @@ class RSMatch(FixMatch):
             parameters=("memory_decay",),
             alternatives={"memory_decay": (0.5, 0.99)},
         ),
+        Component(
+            name="refill",
+            title="refilled batches",
+            off="the class head is left with the real-looking images of a batch, however few they are",
+            needs=("detector",),
+        ),
     )
     fixed = frozenset({"queue_size"})
     config: RSMatchConfig
@@ -143,6 +149,11 @@ class RSMatch(FixMatch):
             routed = torch.zeros_like(routed)
 
         unlabelled, synthetic = self._consistency(batch.strong_views, pseudo_label, used, routed)
+        if self.has("refill"):
+            others = functional.drawn_from(
+                self.memory.below(self.config.synthetic_threshold), int(routed.sum()), self.task.generator
+            )
+            unlabelled = unlabelled + self.losses_of(others).sum() / len(batch.index)  # eq. 5
         loss = supervised + self.config.unlabelled_weight * unlabelled + self.config.detector_weight * detector_loss
         if self.has("synthetic"):
             loss = loss + self.config.synthetic_weight * synthetic

@@ -33,6 +33,7 @@ def task(name: str, shape: tuple[int, int, int] = (3, 32, 32), **changes: object
         "device": CPU,
         "generator": torch.Generator(),
         "weak_views": lambda index: torch.zeros(len(index), *shape),
+        "strong_views": lambda index: torch.zeros(len(index), *shape),
     }
     return Task(**{**settings, **changes})  # type: ignore[arg-type]
 
