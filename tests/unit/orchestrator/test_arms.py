@@ -62,7 +62,9 @@ def test_a_component_that_is_off_is_off_in_every_arm_and_not_left_out_again() ->
     full, *ablated = derive_arms(study(components={"queue": False, "class-wise": False})).arms
     assert full.off == ("class-wise", "queue")
     assert full.meaning == "off in this study: queue, class-wise queues"
-    assert [a.removed for a in ablated] == [("detector",), ("synthetic",), ("dummy-head",), ("score-memory",)]
+    assert [a.removed for a in ablated] == [
+        ("detector",), ("synthetic",), ("dummy-head",), ("score-memory",), ("refill",)
+    ]  # fmt: skip
     assert all(set(full.off) < set(a.off) for a in ablated)
     assert "queue" not in ablated[0].meaning.split("also off: ")[1]
 

@@ -117,6 +117,7 @@ def test_rsmatch_from_bare_to_full() -> None:
         "+detector+queue+class-wise+synthetic",
         "+detector+queue+class-wise+synthetic+dummy-head",
         "+detector+queue+class-wise+synthetic+dummy-head+score-memory",
+        "+detector+queue+class-wise+synthetic+dummy-head+score-memory+refill",
     ]
     assert steps[0].off == set(RSMATCH_NAMES)
     assert steps[-1].off == frozenset()

@@ -17,6 +17,7 @@ from orchestrator.errors import InputError
 from orchestrator.sections import OBJECTIVES, DesignName, SamplerName
 from orchestrator.study import LoadedStudy, StudySpec, load_study
 from orchestrator.study_rules import smallest_p
+from trainables.algorithms import ALGORITHMS
 
 DIGITS = Path(__file__).parents[3] / "studies/digits.yaml"
 MINIMAL = "study: t\nquestion: Why?\nmethod: rsmatch\ndata: {dataset: digits}\n"
@@ -67,7 +68,7 @@ def test_oracles_are_no_comparisons_but_are_tuned_like_any_arm(study: Study) -> 
     constants = "hyperparameters: {oracle-dummy-head: {synthetic_weight: 0.1}}\n"
     without, with_them = (study.load(MINIMAL + f"baselines: {b}\n") for b in ("[fixmatch]", oracles))
     assert without.warnings == with_them.warnings
-    assert "7 comparisons" in with_them.warnings[0]
+    assert "8 comparisons" in with_them.warnings[0]
     spec = study.load(MINIMAL + f"baselines: {oracles}\n{constants}").spec
     assert list(spec.searched("oracle-drop")) == ["threshold", "unlabelled_weight"]
     assert "synthetic_weight" in with_them.spec.searched("oracle-dummy-head")
@@ -96,7 +97,7 @@ def test_the_study_that_ships_asks_what_it_should() -> None:
     assert spec.seed_list == (0, 1, 2, 3, 4, 5)
     assert loaded.text == DIGITS.read_text(encoding="utf-8")
     assert loaded.warnings == (
-        "with 6 seeds and 8 comparisons the smallest Holm-corrected p is 0.25: no difference can be significant after"
+        "with 6 seeds and 9 comparisons the smallest Holm-corrected p is 0.28: no difference can be significant after"
         " correction; that needs 9 seeds",
     )
 
@@ -105,7 +106,7 @@ def test_defaults_and_derived_values(study: Study) -> None:
     spec = study.load(MINIMAL).spec
     assert spec.off == ()
     assert [a.removed for a in derive_arms(spec).arms[1:]] == [
-        ("detector",), ("queue",), ("class-wise",), ("synthetic",), ("dummy-head",), ("score-memory",)
+        ("detector",), ("queue",), ("class-wise",), ("synthetic",), ("dummy-head",), ("score-memory",), ("refill",)
     ]  # fmt: skip
     assert spec.search.spaces == ("thresholds", "loss-weights")
     assert (spec.resources.cpus, spec.resources.gpus, spec.resources.actors) == (1, "auto", None)
@@ -263,7 +264,7 @@ SINGLE_PROBLEMS = [
     (
         "ablation: {design: factorial, alternatives: {queue_size: [1, 2, 3, 4], real_prior: [0.1, 0.2, 0.3], threshold:"
         " [0.1, 0.2, 0.3, 0.4], memory_decay: [0.1]}}",
-        "s.yaml:5: ablation.design: the full crossing has 12,800 combinations, at most 4,096; name fewer components, or a",
+        "s.yaml:5: ablation.design: the full crossing has 25,600 combinations, at most 4,096; name fewer components, or a",
     ),
     ("ablation: {path: sideways}", "s.yaml:5: ablation.path: expected 'cumulative' or 'single', got text 'sideways'"),
     (
@@ -634,9 +635,7 @@ def test_a_method_without_components_cannot_be_ablated(study: Study) -> None:
 
 def test_a_component_and_all_that_need_it_can_be_off(study: Study) -> None:
     assert study.load(MINIMAL + "components: {queue: off, class-wise: off}\n").spec.off == ("class-wise", "queue")
-    every = (
-        "components: {detector: off, queue: off, class-wise: off, synthetic: off, dummy-head: off, score-memory: off}\n"
-    )
+    every = f"components: {{{', '.join(f'{c.name}: off' for c in ALGORITHMS['rsmatch'].components)}}}\n"
     [problem] = study.problems(MINIMAL + every)
     assert "every component is off, there is none to leave out" in problem
 
@@ -644,7 +643,7 @@ def test_a_component_and_all_that_need_it_can_be_off(study: Study) -> None:
 def test_few_seeds_are_allowed_when_the_study_says_so(study: Study) -> None:
     loaded = study.load(MINIMAL + "evaluate: {seeds: 2, allow_underpowered: true}\n")
     assert loaded.spec.seed_list == (0, 1)
-    assert loaded.warnings[0].startswith("with 2 seeds and 6 comparisons the smallest Holm-corrected p is 1:")
+    assert loaded.warnings[0].startswith("with 2 seeds and 7 comparisons the smallest Holm-corrected p is 1:")
     alone = study.load(MINIMAL + "evaluate: {seeds: 1}\nablation: {design: none}\n")
     assert alone.warnings == ()
 

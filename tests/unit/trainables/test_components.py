@@ -96,7 +96,7 @@ def test_every_hyperparameter_is_described_and_bounded(name: str) -> None:
 def test_rsmatch_has_the_designs_components() -> None:
     components = ALGORITHMS["rsmatch"].components
     assert {c.name for c in components} == {
-        "detector", "queue", "class-wise", "dummy-head", "synthetic", "score-memory",
+        "detector", "queue", "class-wise", "dummy-head", "synthetic", "score-memory", "refill",
     }  # fmt: skip
     assert closure(components, {"detector"}) == {c.name for c in components}
     assert closure(components, {"queue"}) == {"queue", "class-wise"}
