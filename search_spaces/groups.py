@@ -13,7 +13,7 @@ from trainables.algorithms import ALGORITHMS, inactive_parameters
 GROUPS: dict[str, dict[str, Range]] = {
     "thresholds": {
         "threshold": FloatRange(0.7, 0.99),
-        "synthetic_threshold": FloatRange(0.3, 0.9),
+        "synthetic_threshold": FloatRange(0.5, 0.95),
         "temperature": FloatRange(0.2, 1.0),
     },
     "loss-weights": {
@@ -31,7 +31,7 @@ GROUPS: dict[str, dict[str, Range]] = {
     "detector": {
         "queue_size": IntRange(8, 128, log=True),
         "warmup_share": FloatRange(0.05, 0.5),
-        "real_prior": FloatRange(0.2, 0.8),
+        "queue_weight": FloatRange(0.1, 2.0, log=True),
         "memory_decay": FloatRange(0.0, 0.98),
     },
     "schedules": {

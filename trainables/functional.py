@@ -98,27 +98,6 @@ def drawn_from(places: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return places[torch.randint(len(places), (n,), generator=generator, device=places.device)]
 
 
-def non_negative_pu_risk(real: Tensor, unlabelled: Tensor, *, prior: float) -> Tensor:
-    """Non-negative positive-unlabelled risk with the logistic loss (Kiryo et al. 2017, arXiv:1703.00593, eq. 6).
-
-    The known class is "real"; logits are positive for synthetic images.
-
-    Args:
-        real: Logits [B] of images known to be real.
-        unlabelled: Logits [U] of images of either kind.
-        prior: π, share of real images among the unlabelled, in (0, 1).
-
-    Returns:
-        π R_real⁺ + max(0, R_unlabelled⁻ − π R_real⁻). Where the bracket is negative, the gradient is the paper's
-        (algorithm 1, β = 0, γ = 1): it pushes the bracket back up.
-    """
-    as_real = prior * F.softplus(real).mean()
-    excess = F.softplus(-unlabelled).mean() - prior * F.softplus(-real).mean()
-    if excess.detach() >= 0:
-        return as_real + excess
-    return as_real.detach() - excess + excess.detach()
-
-
 def balanced_bce(real: Tensor, synthetic: Tensor) -> Tensor:
     """½ mean BCE over real logits + ½ mean BCE over synthetic logits; logits are positive for synthetic images."""
     return 0.5 * F.softplus(real).mean() + 0.5 * F.softplus(-synthetic).mean()

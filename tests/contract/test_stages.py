@@ -27,7 +27,7 @@ OTHER: dict[str, Any] = {
     "synthetic_weight": 1.0,
     "detector_weight": 0.5,
     "warmup_share": 0.6,
-    "real_prior": 0.3,
+    "queue_weight": 1.0,
     "memory_decay": 0.3,
     "final_weight": 1.0,
     "ramp_start": 0.05,

@@ -48,27 +48,6 @@ def unlabelled(strong: Array, labels: Sequence[int], used: Sequence[bool]) -> fl
     return mean(terms)
 
 
-def pu_brackets(real: Array, mixed: Array, prior: float) -> tuple[float, float]:
-    """π R_real⁺ and R_unlabelled⁻ − π R_real⁻, with the logistic loss and "real" as the known class.
-
-    A logit is positive for synthetic, so the decision function of "real" is its negative.
-    """
-
-    def logistic(margin: float) -> float:
-        return softplus(-margin)
-
-    as_real = mean([logistic(-z) for z in real])
-    real_as_synthetic = mean([logistic(z) for z in real])
-    mixed_as_synthetic = mean([logistic(z) for z in mixed])
-    return prior * as_real, mixed_as_synthetic - prior * real_as_synthetic
-
-
-def pu_risk(real: Array, mixed: Array, prior: float) -> float:
-    """π R_real⁺ + max(0, R_unlabelled⁻ − π R_real⁻)."""
-    known, rest = pu_brackets(real, mixed, prior)
-    return known + max(0.0, rest)
-
-
 def balanced_bce(real: Array, synthetic: Array) -> float:
     """½ mean −log(1 − σ) over real + ½ mean −log σ over synthetic."""
     return 0.5 * mean([softplus(z) for z in real]) + 0.5 * mean([softplus(-z) for z in synthetic])

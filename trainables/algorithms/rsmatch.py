@@ -34,14 +34,19 @@ class RSMatchConfig(FixMatchConfig):
     """Symbols as in `docs/methods.md`."""
 
     synthetic_threshold: float = Field(
-        0.5, ge=0, le=1, description="τ_s: score memory from which an image is synthetic"
+        0.7,
+        ge=0,
+        le=1,
+        description="τ_s: score memory from which an image is synthetic; real ones tend to ½ at the most",
     )
     synthetic_weight: float = Field(0.5, ge=0, le=100, description="λ_s: weight of the loss of synthetic images")
     detector_weight: float = Field(1.0, ge=0, le=100, description="λ_d: weight of the detector's loss")
     queue_size: int = Field(32, ge=1, le=65536, description="M: images per class queue")
     warmup_share: float = Field(0.2, ge=0, le=1, description="w: share of the steps before images are routed")
-    real_prior: float = Field(0.5, gt=0, lt=1, description="π: assumed share of real images among the unlabelled")
-    memory_decay: float = Field(0.9, ge=0, lt=1, description="decay of the score memory's exponential average")
+    queue_weight: float = Field(0.5, ge=0, le=100, description="λ_q: weight of the queues' part of the detector's loss")
+    memory_decay: float = Field(
+        0.5, ge=0, lt=1, description="β: decay of the score memory's exponential average after the warm-up"
+    )
 
 
 class RSMatch(FixMatch):
@@ -56,16 +61,16 @@ class RSMatch(FixMatch):
             name="detector",
             title="detector",
             off="every unlabelled image trains the class head, as in FixMatch",
-            parameters=("synthetic_threshold", "detector_weight", "warmup_share", "real_prior"),
-            alternatives={"warmup_share": (0.05, 0.5), "real_prior": (0.3, 0.7)},
+            parameters=("synthetic_threshold", "detector_weight", "warmup_share"),
+            alternatives={"warmup_share": (0.05, 0.5)},
         ),
         Component(
             name="queue",
             title="queue",
-            off="the detector stays with the positive-unlabelled risk",
+            off="the detector learns from labelled against unlabelled images alone",
             needs=("detector",),
-            parameters=("queue_size",),
-            alternatives={"queue_size": (16, 64, 256)},
+            parameters=("queue_size", "queue_weight"),
+            alternatives={"queue_size": (16, 64, 256), "queue_weight": (0.2, 1.0)},
         ),
         Component(
             name="class-wise",
@@ -118,10 +123,8 @@ class RSMatch(FixMatch):
             self.modules["dummy_head"] = networks.head(self.task)
 
     def derive(self) -> None:
-        """Length of the warm-up, and how fast the memory forgets."""
+        """Length of the warm-up."""
         self.warmup_steps = round(self.config.warmup_share * self.task.total_steps)
-        if self.has("detector"):
-            self.memory.decay = self.config.memory_decay if self.has("score-memory") else 0.0
 
     @property
     def unlabelled_views(self) -> bool:
@@ -141,6 +144,8 @@ class RSMatch(FixMatch):
         pseudo_label, used = functional.pseudo_labels(self.classifier, batch.weak, self.config.threshold)  # eq. 2
 
         detector_loss, current = self._detector(batch, step)  # eqs. 3 to 5
+        remembers = self.has("score-memory") and step >= self.warmup_steps
+        self.memory.decay = self.config.memory_decay if remembers else 0.0
         score = self.memory.update(batch.index, current, pseudo_label)  # eq. 6
         if step % QUEUE_REFRESH_STEPS == 0:
             self.memory.rebuild_queues()
@@ -174,18 +179,15 @@ class RSMatch(FixMatch):
     def _detector(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """The detector's loss, and its current scores [U] of the batch without gradient."""
         detector = self.modules["detector"]
-        if step < self.warmup_steps or not self.has("queue") or not self.memory.ready:
-            logits = detector(torch.cat([batch.labelled, batch.weak]))
-            real, unlabelled = logits[: len(batch.labelled)], logits[len(batch.labelled) :]
-            risk = functional.non_negative_pu_risk(real, unlabelled, prior=self.config.real_prior)
-            return risk, torch.sigmoid(unlabelled.detach())
-        with torch.no_grad():
-            current = torch.sigmoid(detector(batch.weak))
-        n = max(len(batch.index) // 2, 1)
-        real_index, synthetic_index = self.memory.draw(n, self.task.generator)
-        views = self.task.weak_views(torch.cat([real_index, synthetic_index]))
-        logits = detector(torch.cat([batch.labelled, views]))
-        return functional.balanced_bce(logits[: len(logits) - n], logits[len(logits) - n :]), current
+        logits = detector(torch.cat([batch.labelled, batch.weak]))
+        real, unlabelled = logits[: len(batch.labelled)], logits[len(batch.labelled) :]
+        loss = functional.balanced_bce(real, unlabelled)  # eq. 3
+        if self.has("queue") and step >= self.warmup_steps and self.memory.ready:
+            n = max(len(batch.index) // 4, 1)
+            drawn = self.memory.draw(n, self.task.generator)
+            logits = detector(self.task.weak_views(torch.cat(drawn)))
+            loss = loss + self.config.queue_weight * functional.balanced_bce(logits[:n], logits[n:])  # eq. 4
+        return loss, torch.sigmoid(unlabelled.detach())
 
     def _consistency(self, strong: Rows, pseudo_label: Tensor, used: Tensor, routed: Tensor) -> tuple[Tensor, Tensor]:
         """L_u over real-looking and L_s over synthetic-looking images (eq. 5), each a mean over all U images."""

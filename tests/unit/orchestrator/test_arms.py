@@ -48,7 +48,7 @@ def test_an_arm_says_what_it_lost() -> None:
     arm = {a.name: a for a in derive_arms(study()).arms}["rsmatch-without-queue"]
     assert arm.title == "RSMatch without queue"
     assert arm.off == ("class-wise", "queue")
-    assert arm.meaning == "the detector stays with the positive-unlabelled risk; also off: class-wise queues"
+    assert arm.meaning == "the detector learns from labelled against unlabelled images alone; also off: class-wise queues"
 
 
 def test_every_arm_is_one_that_the_algorithm_accepts() -> None:
@@ -217,7 +217,7 @@ def test_identical_arms_of_several_designs_run_once_and_the_plan_says_which() ->
             "design": ["leave-one-out", "pairs", "one-at-a-time"],
             "components": ["queue", "class-wise"],
             "alternatives": {"queue_size": [32, 64]},
-            "arms": {"mine": {"without": ["class-wise", "queue"]}, "no-op": {"set": {"real_prior": 0.5}}},
+            "arms": {"mine": {"without": ["class-wise", "queue"]}, "no-op": {"set": {"queue_weight": 0.5}}},
         }
     )
     derived = derive_arms(spec)

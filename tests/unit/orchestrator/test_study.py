@@ -262,7 +262,7 @@ SINGLE_PROBLEMS = [
         "s.yaml:9: ablation.alternatives: a fraction takes one alternative of each hyperparameter, 'threshold' has more;",
     ),
     (
-        "ablation: {design: factorial, alternatives: {queue_size: [1, 2, 3, 4], real_prior: [0.1, 0.2, 0.3], threshold:"
+        "ablation: {design: factorial, alternatives: {queue_size: [1, 2, 3, 4], queue_weight: [0.1, 0.2, 0.3], threshold:"
         " [0.1, 0.2, 0.3, 0.4], memory_decay: [0.1]}}",
         "s.yaml:5: ablation.design: the full crossing has 25,600 combinations, at most 4,096; name fewer components, or a",
     ),
@@ -378,9 +378,9 @@ SINGLE_PROBLEMS = [
         "s.yaml:10: search.grid: threshold: must be from 0 to 1, got 7",
     ),
     (
-        "search: {sampler: grid, spaces: [], ranges: {threshold: {low: 0.5, high: 0.9}}, grid: {threshold: [0.9], real_prior:"
+        "search: {sampler: grid, spaces: [], ranges: {threshold: {low: 0.5, high: 0.9}}, grid: {threshold: [0.9], queue_weight:"
         " [0.5]}}",
-        "s.yaml:5: search.grid.real_prior: is searched by no arm of this study; name a space or a range that has it, or",
+        "s.yaml:5: search.grid.queue_weight: is searched by no arm of this study; name a space or a range that has it, or",
     ),
     (
         "search: {sampler: grid, spaces: [], ranges: {threshold: {low: 0.5, high: 0.9}}, grid: {threshold: [0.9, 0.9]}}",
@@ -785,7 +785,7 @@ def test_any_overrides(study: Study, overrides: list[str]) -> None:
 
 
 FIELDS = st.sampled_from(
-    ["threshold", "queue_size", "real_prior", "learning_rate", "data.labels_per_class", "unlabelled_weight"]
+    ["threshold", "queue_size", "queue_weight", "learning_rate", "data.labels_per_class", "unlabelled_weight"]
 )
 NUMBERS = st.sampled_from([0, 1, 16, 0.5, 0.9, -1, 1e300, 2**70]) | LEAVES
 VALUES = st.lists(NUMBERS, max_size=4) | NESTED

@@ -106,12 +106,12 @@ def test_suggestions_are_parted_into_hyperparameters_and_data() -> None:
 
 
 def test_a_studys_own_ranges_replace_and_extend_the_groups() -> None:
-    own = {"threshold": FloatRange(0.5, 0.6), "queue_size": IntRange(2, 4), "real_prior": Choice((0.25, 0.75))}
+    own = {"threshold": FloatRange(0.5, 0.6), "queue_size": IntRange(2, 4), "queue_weight": Choice((0.25, 0.75))}
     space = space_of("rsmatch", (), ["thresholds"], own=own)
     assert space == {**own, "synthetic_threshold": RANGES["synthetic_threshold"]}
     components = ALGORITHMS["rsmatch"].components
     assert "queue_size" not in space_of("rsmatch", closure(components, {"queue"}), [], own=own)
-    assert list(space_of("rsmatch", (), [], fixed=["threshold"], own=own)) == ["queue_size", "real_prior"]
+    assert list(space_of("rsmatch", (), [], fixed=["threshold"], own=own)) == ["queue_size", "queue_weight"]
     assert list(space_of("fixmatch", (), [], own=own)) == ["threshold"]
 
 
