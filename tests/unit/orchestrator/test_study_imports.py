@@ -22,7 +22,7 @@ print("heavy:", [m for m in heavy if m in sys.modules])
 """
 
 
-@pytest.mark.parametrize(("change", "expected"), [("", "9 arms"), ("metod: x\n", "did you mean 'method'?")])
+@pytest.mark.parametrize(("change", "expected"), [("", "10 arms"), ("metod: x\n", "did you mean 'method'?")])
 def test_a_study_is_checked_without_any_heavy_import(tmp_path: Path, change: str, expected: str) -> None:
     path = tmp_path / "study.yaml"
     path.write_text((ROOT / "studies/digits.yaml").read_text(encoding="utf-8") + change, encoding="utf-8")
