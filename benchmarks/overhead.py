@@ -198,6 +198,7 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
     from orchestrator.folders import StudyFolders
     from orchestrator.mirror_process import MirrorProcess
     from orchestrator.runner import manifest
+    from orchestrator.shared_data import SharedData
     from orchestrator.state import StudyState
     from orchestrator.study import load_study
     from orchestrator.study_plan import make_plan
@@ -227,7 +228,11 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
 
     driver.hand_out = timed  # type: ignore[method-assign]
     mirror = MirrorProcess(folders.study, f"sqlite:///{folder}/mlflow.db", folders.log / "mlflow.log")
-    with mirror, cluster(num_cpus=actors), open(os.devnull, "w") as nowhere:  # in this order, as `run_study` does  # noqa: PTH123
+    with (
+        mirror,
+        cluster(num_cpus=actors) as ray,
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+    ):  # in this order, as `run_study` does
         view = StudyView(
             Console(file=nowhere, force_terminal=True, width=120), driver, pending=lambda: str(mirror.status().written)
         )
@@ -236,8 +241,17 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
             clock.ended()
             view.record(record)
 
-        with view.showing():
-            run_trials(driver, instant(), processes=actors, cpus=1, gpus=0, cache=folders.pools, on_record=on_record)
+        with view.showing(), SharedData(folders.pools, ray) as shared:
+            run_trials(
+                driver,
+                instant(),
+                processes=actors,
+                cpus=1,
+                gpus=0,
+                cache=folders.pools,
+                on_record=on_record,
+                shared=shared,
+            )
         end = time.perf_counter()
         status = mirror.finish(600)
         catch_up = time.perf_counter() - end
