@@ -48,7 +48,9 @@ def test_an_arm_says_what_it_lost() -> None:
     arm = {a.name: a for a in derive_arms(study()).arms}["rsmatch-without-queue"]
     assert arm.title == "RSMatch without queue"
     assert arm.off == ("class-wise", "queue")
-    assert arm.meaning == "the detector learns from labelled against unlabelled images alone; also off: class-wise queues"
+    assert (
+        arm.meaning == "the detector learns from labelled against unlabelled images alone; also off: class-wise queues"
+    )
 
 
 def test_every_arm_is_one_that_the_algorithm_accepts() -> None:
