@@ -13,7 +13,7 @@ from trainables.algorithms import ALGORITHMS, inactive_parameters
 GROUPS: dict[str, dict[str, Range]] = {
     "thresholds": {
         "threshold": FloatRange(0.7, 0.99),
-        "synthetic_threshold": FloatRange(0.5, 0.95),
+        "synthetic_threshold": FloatRange(0.3, 0.8),
         "temperature": FloatRange(0.2, 1.0),
     },
     "loss-weights": {

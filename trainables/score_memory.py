@@ -10,6 +10,9 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from trainables.algorithms.base import Task
 
+_LABELLED_DECAY = 0.98
+"""Of the average c: what labelled images have been given in the last 50 steps."""
+
 
 class ScoreMemory(nn.Module):
     """How synthetic each unlabelled image has looked so far, and the most and least synthetic ones of each class.
@@ -25,6 +28,8 @@ class ScoreMemory(nn.Module):
 
     score: Tensor
     """r_i, float32 [N] in 0..1."""
+    labelled_score: Tensor
+    """c: average score of labelled images, float32 [] in 0..1; -1 before the first."""
     pseudo_class: Tensor
     """Latest pseudo-label of each image, int64 [N]; -1 before the image was seen."""
     synthetic_queue: Tensor
@@ -43,6 +48,7 @@ class ScoreMemory(nn.Module):
         self.num_classes = classes
         queues, size = (classes, queue_size) if class_wise else (1, classes * queue_size)
         self.register_buffer("score", torch.zeros(n, device=device))
+        self.register_buffer("labelled_score", torch.tensor(-1.0, device=device))
         self.register_buffer("pseudo_class", torch.full((n,), -1, dtype=torch.int64, device=device))
         for name, (rows, columns) in {"synthetic": (queues, size), "real": (classes, queue_size)}.items():
             shape = (rows, min(columns, n))
@@ -60,9 +66,18 @@ class ScoreMemory(nn.Module):
         self.pseudo_class[index] = pseudo_label
         return new
 
-    def below(self, threshold: float) -> Tensor:
-        """Places int64 [n] of the images that were seen and whose r_i is lower than `threshold`."""
-        return ((self.pseudo_class >= 0) & (self.score < threshold)).nonzero().squeeze(1)
+    def note_labelled(self, score: Tensor) -> None:
+        """Fold the current scores [B] of labelled images into their average c; the first ones are taken whole."""
+        now, before = score.mean(), self.labelled_score
+        self.labelled_score = torch.where(before < 0, now, _LABELLED_DECAY * before + (1 - _LABELLED_DECAY) * now)
+
+    def bound(self, threshold: float) -> Tensor:
+        """Score [] from which an image is synthetic, `threshold` of the way from c to 1 (eq. 5)."""
+        return self.labelled_score + threshold * (1 - self.labelled_score)
+
+    def below(self, bound: Tensor) -> Tensor:
+        """Places int64 [n] of the images that were seen and whose r_i is lower than `bound`."""
+        return ((self.pseudo_class >= 0) & (self.score < bound)).nonzero().squeeze(1)
 
     def rebuild_queues(self) -> None:
         """Set the queues to what scores and pseudo-classes say now (eq. 7)."""

@@ -23,7 +23,7 @@ OTHER: dict[str, Any] = {
     "weight_decay": 0.01,
     "threshold": 0.9,
     "unlabelled_weight": 2.0,
-    "synthetic_threshold": 0.6,
+    "synthetic_threshold": 0.1,
     "synthetic_weight": 1.0,
     "detector_weight": 0.5,
     "warmup_share": 0.6,

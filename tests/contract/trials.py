@@ -46,7 +46,7 @@ ORACLES = [name for name, kind in ALGORITHMS.items() if kind.reads_origin]
 """These alone may know which unlabelled images are synthetic."""
 SIZES = {"digits": 2, "fashion-mnist": 2, "cifar-10": 2, "cifar-100": 1, "stl-10": 2, "svhn": 2, "folder": 2}
 """Labels per class under which a dataset's made-up images are enough."""
-EAGER = {"threshold": 0.12, "synthetic_threshold": 0.5, "warmup_share": 0.3, "queue_size": 8}
+EAGER = {"threshold": 0.12, "synthetic_threshold": 0.0, "warmup_share": 0.3, "queue_size": 8}
 """Hyperparameters under which every branch of every algorithm is taken within a few steps."""
 
 

@@ -63,6 +63,13 @@ class Memory:
         self.label: dict[int, int] = {}
         self.synthetic: list[list[int]] = []
         self.real: list[list[int]] = []
+        self.labelled: float | None = None
+
+    def bound(self, threshold: float, labelled: Sequence[float]) -> float:
+        """c + τ_s (1 − c), c ← 0.98 c + 0.02 mean of the labelled images' scores; the first mean is taken whole."""
+        mean = sum(labelled) / len(labelled)
+        self.labelled = mean if self.labelled is None else 0.98 * self.labelled + 0.02 * mean
+        return self.labelled + threshold * (1 - self.labelled)
 
     def update(self, index: Sequence[int], score: Sequence[float], label: Sequence[int]) -> list[float]:
         """r_i ← decay r_i + (1 − decay) s_i; an image's first score is taken whole."""

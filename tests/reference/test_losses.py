@@ -187,7 +187,7 @@ def test_rsmatch_over_a_recorded_sequence(off: tuple[str, ...]) -> None:
     config = RSMatchConfig(
         threshold=0.38,
         unlabelled_weight=0.7,
-        synthetic_threshold=0.5,
+        synthetic_threshold=0.05,
         synthetic_weight=0.4,
         detector_weight=1.3,
         queue_size=3,
@@ -216,7 +216,7 @@ def test_rsmatch_over_a_recorded_sequence(off: tuple[str, ...]) -> None:
         # what the equations say
         label, used = readings.pseudo_labels(h["weak"], 0.38)
         index = batch.index.tolist()
-        routed = [False] * BATCH
+        routed, bound = [False] * BATCH, 1.0
         expected = {"loss_supervised": readings.supervised(h["labelled"], batch.labels.numpy())}
         if "detector" in on:
             expected["loss_detector"] = readings.balanced_bce(g["labelled"], g["weak"])
@@ -239,8 +239,10 @@ def test_rsmatch_over_a_recorded_sequence(off: tuple[str, ...]) -> None:
                 assert_same_queues(algorithm, memory)
             assert output.synthetic_score is not None
             assert np.allclose(output.synthetic_score.numpy(), score, atol=1e-6)
+            bound = memory.bound(0.05, [readings.sigmoid(z) for z in g["labelled"]])
+            assert close(algorithm.memory.bound(0.05), bound, 1e-6)
             if step >= 9:
-                routed = [r >= 0.5 for r in score]
+                routed = [r >= bound for r in score]
             assert output.routed is not None
             assert output.routed.tolist() == routed
         assert output.pseudo_label is not None
@@ -252,7 +254,7 @@ def test_rsmatch_over_a_recorded_sequence(off: tuple[str, ...]) -> None:
         branches |= {"real"} if any(through_h) else set()
         branches |= {"synthetic"} if any(through_d) else set()
         expected["loss_unlabelled"] = readings.unlabelled(h["strong"], label, through_h)
-        allowed = {i for i, r in memory.score.items() if r < 0.5}
+        allowed = {i for i, r in memory.score.items() if r < bound}
         refilled = torch.zeros(())
         if "refill" in on and any(routed) and allowed:
             refilled = others.read(modules["classifier"], allowed, sum(routed), 0.38)
@@ -324,6 +326,9 @@ def test_synthetic_images_do_not_move_the_class_head() -> None:
     config = RSMatchConfig(synthetic_threshold=0.0, warmup_share=0.0, threshold=0.0, detector_weight=0.0)
     algorithm = build(RSMatch, config)
     batch = Recorded().batch()
+    with torch.no_grad():
+        for parameter in algorithm.modules["detector"].parameters():
+            parameter.zero_()  # all scores are those of labelled images
     ours = gradients(algorithm.modules, algorithm.loss(batch, 0).loss)
     plain = gradients(algorithm.modules, F.cross_entropy(algorithm.classifier(batch.labelled), batch.labels))
     for name in ("classifier.head.weight", "classifier.head.bias"):

@@ -138,4 +138,14 @@ def test_memory_is_state_that_a_checkpoint_holds() -> None:
     other, _ = both(6, 2, decay=0.5, queue_size=2, class_wise=True)
     other.load_state_dict(ours.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(ours.buffers(), other.buffers(), strict=True))
-    assert len(list(ours.buffers())) == 6
+    assert len(list(ours.buffers())) == 7
+
+
+def test_the_bound_goes_from_the_score_of_labelled_images_to_one() -> None:
+    ours, _ = both(3, 2, decay=0.0, queue_size=1, class_wise=True)
+    ours.note_labelled(torch.tensor([0.1, 0.3]))
+    assert float(ours.bound(0.0)) == pytest.approx(0.2)
+    assert float(ours.bound(0.5)) == pytest.approx(0.6)
+    assert float(ours.bound(1.0)) == 1.0
+    ours.note_labelled(torch.tensor([0.7]))
+    assert float(ours.labelled_score) == pytest.approx(0.98 * 0.2 + 0.02 * 0.7)

@@ -34,10 +34,10 @@ class RSMatchConfig(FixMatchConfig):
     """Symbols as in `docs/methods.md`."""
 
     synthetic_threshold: float = Field(
-        0.7,
+        0.5,
         ge=0,
         le=1,
-        description="τ_s: score memory from which an image is synthetic; real ones tend to ½ at the most",
+        description="τ_s: how far an image's score is from that of labelled images (0) to 1 for it to be synthetic",
     )
     synthetic_weight: float = Field(0.5, ge=0, le=100, description="λ_s: weight of the loss of synthetic images")
     detector_weight: float = Field(1.0, ge=0, le=100, description="λ_d: weight of the detector's loss")
@@ -98,7 +98,7 @@ class RSMatch(FixMatch):
             off="an image's current score alone decides",
             needs=("detector",),
             parameters=("memory_decay",),
-            alternatives={"memory_decay": (0.5, 0.99)},
+            alternatives={"memory_decay": (0.8, 0.95)},
         ),
         Component(
             name="refill",
@@ -149,15 +149,14 @@ class RSMatch(FixMatch):
         score = self.memory.update(batch.index, current, pseudo_label)  # eq. 6
         if step % QUEUE_REFRESH_STEPS == 0:
             self.memory.rebuild_queues()
-        routed = score >= self.config.synthetic_threshold
+        bound = self.memory.bound(self.config.synthetic_threshold)  # eq. 5
+        routed = score >= bound
         if step < self.warmup_steps:
             routed = torch.zeros_like(routed)
 
         unlabelled, synthetic = self._consistency(batch.strong_views, pseudo_label, used, routed)
         if self.has("refill"):
-            others = functional.drawn_from(
-                self.memory.below(self.config.synthetic_threshold), int(routed.sum()), self.task.generator
-            )
+            others = functional.drawn_from(self.memory.below(bound), int(routed.sum()), self.task.generator)
             unlabelled = unlabelled + self.losses_of(others).sum() / len(batch.index)  # eq. 5
         loss = supervised + self.config.unlabelled_weight * unlabelled + self.config.detector_weight * detector_loss
         if self.has("synthetic"):
@@ -177,10 +176,11 @@ class RSMatch(FixMatch):
         )
 
     def _detector(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """The detector's loss, and its current scores [U] of the batch without gradient."""
+        """The detector's loss, and its current scores [U] of the batch without gradient; notes those of labelled images."""
         detector = self.modules["detector"]
         logits = detector(torch.cat([batch.labelled, batch.weak]))
         real, unlabelled = logits[: len(batch.labelled)], logits[len(batch.labelled) :]
+        self.memory.note_labelled(torch.sigmoid(real.detach()))
         loss = functional.balanced_bce(real, unlabelled)  # eq. 3
         if self.has("queue") and step >= self.warmup_steps and self.memory.ready:
             n = max(len(batch.index) // 4, 1)
