@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -43,6 +43,25 @@ class Condition:
             name += f"-{place.split('.')[-1]}={_slug(text)}"
             title += f", {place.split('.')[-1].replace('_', ' ')} {text}"
         return ConditionInfo(name=name, title=self.title or title, fields={**data.values(), **self.training.values()})
+
+
+def infos(conditions: Sequence[Condition]) -> tuple[ConditionInfo, ...]:
+    """What the report must know of a study's conditions, each with the one that has its real images and nothing else."""
+    return tuple(replace(c.info, real_only=_real_only(c, conditions)) for c in conditions)
+
+
+def _real_only(condition: Condition, among: Sequence[Condition]) -> str:
+    if not condition.data.contamination:
+        return ""
+    alone = condition.data.model_copy(update={"contamination": 0.0}).identity()
+    return next(
+        (
+            c.info.name
+            for c in among
+            if not c.data.contamination and c.data.identity() == alone and c.training == condition.training
+        ),
+        "",
+    )
 
 
 def changes_of(conditions: Mapping[str, tuple[Any, ...]] | tuple[Mapping[str, Any], ...]) -> Iterator[Changes]:

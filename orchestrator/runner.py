@@ -14,6 +14,7 @@ from rich.console import Console
 from orchestrator.building import build_pools
 from orchestrator.changes import ChangedSinceRecorded, Decision, Decisions, changed_message, changes, remember_sources
 from orchestrator.cluster import cluster, concurrent_trials, gpus_per_trial
+from orchestrator.conditions import infos
 from orchestrator.driver import StudyDriver
 from orchestrator.errors import AblateError
 from orchestrator.folders import StudyFolders
@@ -257,7 +258,7 @@ def manifest(plan: Plan, loaded: LoadedStudy, decisions: Decisions | None = None
         question=study.question,
         reference=plan.arms[0].name,
         arms=plan.arms,
-        conditions=tuple(c.info for c in plan.conditions),
+        conditions=infos(plan.conditions),
         cells=tuple(c.info for c in plan.cells),
         tuning_trials=study.search.trials,
         evaluation_seeds=study.seed_list,

@@ -81,9 +81,7 @@ def headroom(arms: Sequence[ArmInfo], errors: Mapping[str, Errors], reference: s
     oracles = [arm for arm in arms if arm.role == "oracle"]
     if not oracles:
         return None
-    base = next(
-        (a for a in arms if a.algorithm == BASE_ALGORITHM and a.role in ("full", "baseline") and not a.off), None
-    )
+    base = fixmatch_among(arms)
     known = errors.get(base.name, {}) if base else {}
     bounds = _bounds(oracles, known, errors)
     best = max((b for b in bounds if b.difference), key=_mean, default=None)
@@ -96,6 +94,13 @@ def headroom(arms: Sequence[ArmInfo], errors: Mapping[str, Errors], reference: s
         bounds=bounds,
         best=best,
         closed=closed,
+    )
+
+
+def fixmatch_among(arms: Sequence[ArmInfo]) -> ArmInfo | None:
+    """The arm that is FixMatch with all its parts; None where there is none."""
+    return next(
+        (a for a in arms if a.algorithm == BASE_ALGORITHM and a.role in ("full", "baseline") and not a.off), None
     )
 
 

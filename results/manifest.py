@@ -57,6 +57,8 @@ class ConditionInfo:
     name: str
     title: str
     fields: Mapping[str, Any] = field(default_factory=dict)
+    real_only: str = ""
+    """The study's condition with the same real images and no synthetic ones; empty where there is none, or it is this one."""
 
 
 @dataclass(frozen=True, kw_only=True)

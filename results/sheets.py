@@ -8,6 +8,7 @@ from __future__ import annotations
 from results.display import MARK_SIGNS, NOTHING, number, percent, signed
 from results.effects import FactorialEffect
 from results.headroom import Headroom
+from results.real_only import RealOnly
 from results.sheet import Group, Line, Sheet, by_condition, optional, plain, points, tested
 from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
 from results.tables import MARKS, ConditionTable, MainTable, Row
@@ -17,7 +18,7 @@ from results.tuning_tables import Twin
 
 def sheets(table: MainTable) -> tuple[Sheet, ...]:
     """Every sheet that the study has something for, in the order of the report."""
-    found = (overview, headroom, factorial, both_ways, optimism, fronts, budget)
+    found = (overview, headroom, real_only, factorial, both_ways, optimism, fronts, budget)
     return tuple(sheet for make in found if (sheet := make(table)) is not None)
 
 
@@ -126,6 +127,43 @@ def _answers(found: Headroom) -> str:
     if found.best is None:
         return "not measured yet"
     return "can answer" if found.can_answer else "too few seeds to tell" if found.too_few else "cannot answer"
+
+
+def real_only(table: MainTable) -> Sheet | None:
+    """What the synthetic images are to each arm; None where no condition has one with the same real images alone."""
+    titles = {c.condition: c.title for c in table.conditions}
+    found = [c.real_only for c in table.conditions if c.real_only]
+    if not found:
+        return None
+    alone = ", ".join(sorted({titles.get(f.condition, f.condition) for f in found}))
+    return Sheet(
+        name="real-only",
+        title="Obstacle or resource: against the real images alone",
+        intro=f"Each arm's test error with the synthetic images, minus that of {found[0].base} on the same real images alone "
+        f"({alone}), in percentage points and in pairs over seeds. Positive: the synthetic images are an obstacle to the arm; "
+        "negative: it errs less than with none of them.",
+        head=("Arm", "Seeds", "Difference", "95% interval", "p", "Holm p"),
+        groups=by_condition(table, lambda c: _versus(c.real_only) if c.real_only else []),
+        notes=(
+            "Interval, p and Holm p: as in the main table; the correction is over the arms of a condition, oracles left out.",
+        ),
+    )
+
+
+def _versus(found: RealOnly) -> list[Line]:
+    return [
+        Line(
+            cells=(
+                v.title,
+                str(v.difference.n) if v.difference else NOTHING,
+                *tested(v.difference, v.p_holm),
+            ),
+            values={"arm": v.arm, "title": v.title, **plain(v.difference), "p_holm": v.p_holm},
+            bold=v.significant,
+            reference=v.arm == found.method,
+        )
+        for v in found.versus
+    ]
 
 
 def factorial(table: MainTable) -> Sheet | None:

@@ -13,6 +13,7 @@ from results.effects import FactorialEffects, factorial_effects
 from results.headroom import Headroom, headroom
 from results.manifest import ArmInfo, ConditionInfo, LeftOut, Role, StudyManifest
 from results.origins import origin_of
+from results.real_only import RealOnly, real_only
 from results.records import TrialRecord
 from results.selection import taken_over
 from results.statistics import (
@@ -138,6 +139,8 @@ class ConditionTable:
     """Where the search has several objectives, an entry for each arm with a completed tuning trial."""
     headroom: Headroom | None = None
     """Where the study has oracles."""
+    real_only: RealOnly | None = None
+    """Where the study has a condition with the same real images and no synthetic ones."""
 
     def row(self, arm: str) -> Row | None:
         """The row of that arm, None where the condition has none."""
@@ -196,6 +199,7 @@ class ConditionTable:
             "factorial": asdict(self.factorial) if self.factorial else None,
             "twins": [asdict(twin) for twin in self.twins],
             "headroom": asdict(self.headroom) if self.headroom else None,
+            "real_only": asdict(self.real_only) if self.real_only else None,
         }
 
 
@@ -260,8 +264,8 @@ def table_of_cells(manifest: StudyManifest, cells: Mapping[tuple[str, str], Cell
 def _condition_table(
     manifest: StudyManifest, condition: ConditionInfo, cells: Mapping[tuple[str, str], CellRecords]
 ) -> ConditionTable:
-    arms = [(a, cells[a.name, condition.name]) for a in manifest.arms if (a.name, condition.name) in cells]
-    errors = {arm.name: {r.seed: float(r.metrics["test_error"]) for r in cell.measured} for arm, cell in arms}
+    arms = _arms(manifest, condition.name, cells)
+    errors = _errors(arms)
     base = errors.get(manifest.reference, {})
     shared = {
         arm.name: [s for s in errors[arm.name] if s in base] if arm.name != manifest.reference else []
@@ -326,7 +330,32 @@ def _condition_table(
         twins=twins(manifest, condition.name, cells, differences),
         fronts=tuple(points for arm, cell in arms if (points := front(cell, arm.title))),
         headroom=headroom([arm for arm, _ in arms], errors, manifest.reference),
+        real_only=_real_only(manifest, condition, cells, errors),
     )
+
+
+def _arms(
+    manifest: StudyManifest, condition: str, cells: Mapping[tuple[str, str], CellRecords]
+) -> list[tuple[ArmInfo, CellRecords]]:
+    return [(a, cells[a.name, condition]) for a in manifest.arms if (a.name, condition) in cells]
+
+
+def _errors(arms: Iterable[tuple[ArmInfo, CellRecords]]) -> dict[str, dict[int, float]]:
+    """Test errors by arm and seed."""
+    return {arm.name: {r.seed: float(r.metrics["test_error"]) for r in cell.measured} for arm, cell in arms}
+
+
+def _real_only(
+    manifest: StudyManifest,
+    condition: ConditionInfo,
+    cells: Mapping[tuple[str, str], CellRecords],
+    errors: Mapping[str, Mapping[int, float]],
+) -> RealOnly | None:
+    if not condition.real_only:
+        return None
+    arms = [arm for arm, _ in _arms(manifest, condition.name, cells)]
+    alone = _errors(_arms(manifest, condition.real_only, cells))
+    return real_only(condition.real_only, arms, errors, alone, manifest.reference)
 
 
 def _constraints_met(cell: CellRecords) -> bool:

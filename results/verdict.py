@@ -54,7 +54,7 @@ def summary(table: MainTable) -> list[str]:
 
 def condition_verdict(table: ConditionTable) -> list[str]:
     """The sentences of one condition."""
-    return [*_condition(table), *_headroom(table), *_factorial(table), *_both_ways(table)]
+    return [*_condition(table), *_headroom(table), *_real_only(table), *_factorial(table), *_both_ways(table)]
 
 
 def _headroom(table: ConditionTable) -> list[str]:
@@ -89,6 +89,28 @@ def _headroom(table: ConditionTable) -> list[str]:
     return [
         f"Headroom: the best oracle, {found.best.title}, errs less than {found.base} by {number(gain.mean)} percentage "
         f"points ({tested}).{closed}"
+    ]
+
+
+def _real_only(table: ConditionTable) -> list[str]:
+    """Whether the full method errs less with the synthetic images than FixMatch does with none."""
+    found = table.real_only
+    full = found.full if found else None
+    if found is None or full is None or full.difference is None:
+        return []
+    gain = full.difference
+    bounds = gain.interval
+    spread = f"95% interval {signed(bounds.low)} to {signed(bounds.high)}, " if bounds else ""
+    tested = f"{spread}Holm p = {p_value(full.p_holm)}, {_seeds(gain.n)}"
+    if not full.significant:
+        return [
+            f"{full.title} with the synthetic images and {found.base} on the real images alone are not distinguishable: "
+            f"{signed(gain.mean)} percentage points ({tested})."
+        ]
+    way, role = ("less", "a resource") if gain.mean < 0 else ("more", "an obstacle")
+    return [
+        f"{full.title} with the synthetic images errs {way} than {found.base} on the real images alone, by "
+        f"{number(abs(gain.mean))} percentage points ({tested}): the synthetic images are {role} to it."
     ]
 
 

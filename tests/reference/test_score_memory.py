@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.reference import readings
 from trainables.algorithms import Task
-from trainables.score_memory import ScoreMemory
+from trainables.algorithms.score_memory import ScoreMemory
 
 
 def both(

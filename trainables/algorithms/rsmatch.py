@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.nn import functional as F
 
+    import trainables.algorithms.score_memory as score_memory
     import trainables.functional as functional
     import trainables.networks as networks
-    import trainables.score_memory as score_memory
 else:
     torch, F, nn = LazyModule("torch"), LazyModule("torch.nn.functional"), LazyModule("torch.nn")
     functional, networks = LazyModule("trainables.functional"), LazyModule("trainables.networks")
-    score_memory = LazyModule("trainables.score_memory")
+    score_memory = LazyModule("trainables.algorithms.score_memory")
 
 QUEUE_REFRESH_STEPS = 10
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.conditions import changes_of, make_condition
+from orchestrator.conditions import changes_of, infos, make_condition
 from orchestrator.study import StudySpec
 from trainables.specs import DataSpec, TrainingSpec
 
@@ -84,3 +84,20 @@ def test_a_name_is_a_safe_file_name_and_fields_are_those_of_the_specifications(e
 def test_a_value_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"0\.95"):
         make_condition(DATA, TRAINING, {"data.contamination": 0.99})
+
+
+def alone(entries: Any, **data: Any) -> list[str]:
+    spec = StudySpec(study="t", question="q", method="rsmatch", data={"dataset": "digits", **data}, conditions=entries)  # type: ignore[arg-type]
+    return [info.real_only for info in infos(spec.condition_list())]
+
+
+def test_a_condition_knows_the_one_with_its_real_images_alone() -> None:
+    assert alone({"data.contamination": [0.0, 0.25, 0.5]}) == ["", "digits-4l-0s", "digits-4l-0s"]
+    entries = [
+        {"data.contamination": 0.5, "data.generators": ["vae"], "data.semantic_drift": 0.5},
+        {"data.contamination": 0.0, "data.generators": []},
+        {"data.contamination": 0.5, "data.class_skew": 9.0, "data.unlabelled_real": 50},
+        {"data.contamination": 0.5, "training.steps": 90},
+    ]
+    assert [name.partition("-generators")[0] for name in alone(entries)] == ["digits-4l-0s", "", "", ""]
+    assert alone(()) == [""]
