@@ -26,6 +26,8 @@ _PIECE_PIXELS = 2**15
 _LARGE_IMAGE = 64
 """Shorter side in pixels from which torchvision's ResNets have the stem that was made for ImageNet."""
 _RESNET_GROUPS = 32
+_COMPILER = "inductor"
+"""torch.compile's backend."""
 _MEDIUM_IMAGE = 16
 """Shorter side in pixels from which the small CNN halves its images at once."""
 
@@ -36,14 +38,18 @@ class Pass(nn.Module):
     Args:
         layers: Images to what comes out, image by image.
         precision: `float32` or `bfloat16`; the latter runs convolutions and matrix products under `torch.autocast`.
+        compiled: Compile the layers (`torch.compile`) at their first pass, for any number of images. Copies, as the averaged
+            weights that are evaluated, are not compiled.
 
     On a CPU, a pass without gradient goes in pieces: nothing of it is kept, and large activations cost more in new memory
     pages than in arithmetic.
     """
 
-    def __init__(self, layers: nn.Module, precision: str = "float32") -> None:
+    def __init__(self, layers: nn.Module, precision: str = "float32", *, compiled: bool = False) -> None:
         super().__init__()
         self.layers = layers
+        if compiled:
+            layers.compile(dynamic=True, backend=_COMPILER)
         self.precision = precision
         self._known: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -205,7 +211,7 @@ def classifier(task: Task) -> Classifier:
     """The task's backbone with a class head, on its device."""
     backbone = BACKBONES[task.network]
     layers = backbone.build(task.image_shape)
-    made = Classifier(Pass(layers, task.precision), nn.Linear(backbone.width, task.num_classes))
+    made = Classifier(Pass(layers, task.precision, compiled=task.compiled), nn.Linear(backbone.width, task.num_classes))
     return made.to(task.device)
 
 
@@ -224,4 +230,4 @@ def detector(task: Task) -> Pass:
         nn.Linear(32, 1),
         nn.Flatten(0),
     )
-    return Pass(layers, task.precision).to(task.device)
+    return Pass(layers, task.precision, compiled=task.compiled).to(task.device)

@@ -138,6 +138,9 @@ class TrainingSpec(Configuration):
     precision: Precision = Field(
         "float32", description="What networks compute in; weights and losses are float32 anyway"
     )
+    compiled: bool = Field(
+        False, description="Have torch.compile fuse the networks: a minute at the start, for long trials on a GPU"
+    )
     dense: bool = Field(
         False, description="Pass all views in one batch, as the papers write it, in place of those that a loss uses"
     )

@@ -93,6 +93,7 @@ class Trainer:
             total_steps=training.steps,
             network=training.network,
             precision=training.precision,
+            compiled=training.compiled,
             device=device,
             generator=generator,
             weak_views=lambda index: unlabelled.weak(index, generator),

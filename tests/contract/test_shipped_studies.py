@@ -27,7 +27,12 @@ def test_a_shipped_study_is_called_as_its_file_and_makes_a_plan(path: Path) -> N
 @pytest.mark.usefixtures("quick")
 def test_the_published_setting_trains_every_arm(blocks: Blocks) -> None:
     small = ["data.labels_per_class=2", "data.unlabelled_real=12", "conditions=[]", "training.steps=2"]
-    small += ["training.reports=1", "training.batch_size=2", "training.unlabelled_ratio=2", "training.precision=float32"]
+    small += [
+        "training.reports=1",
+        "training.batch_size=2",
+        "training.unlabelled_ratio=2",
+        "training.precision=float32",
+    ]
     plan = make_plan(load_study(Path(STUDIES[0].parent, "cifar10.yaml"), small).spec)
     assert {c.arm.algorithm for c in plan.cells} == set(ALGORITHMS)
     for cell in plan.cells:

@@ -61,6 +61,8 @@ class Task:
     """Fresh strong views of the unlabelled images at the places int64 [n], each made when it is taken."""
     precision: str = "float32"
     """What networks compute in; what they answer is float32 in any case."""
+    compiled: bool = False
+    """Whether networks are compiled before they are trained; their answers are the same up to rounding."""
     synthetic: Tensor | None = None
     """bool [num_unlabelled]: which unlabelled images are synthetic. None for all but oracles (`Algorithm.reads_origin`)."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from trainables import networks
 from trainables.algorithms.base import Task
 from trainables.networks import BACKBONES, Classifier, Pass, classifier, detector
 from trainables.specs import NETWORKS, NetworkName
@@ -138,6 +140,37 @@ def test_bfloat16_answers_in_float32_and_close(name: str) -> None:
     assert torch.nn.functional.cosine_similarity(a, b).min() > 0.99
     rough(batch).sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in rough.parameters())
+
+
+def test_compiled_layers_answer_and_learn_the_same_and_their_copies_are_not_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graphs: list[object] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: object) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(networks, "_COMPILER", backend)
+    plain, compiled = made("small-cnn", (1, 8, 8)), made("small-cnn", (1, 8, 8), compiled=True)
+    assert list(plain.state_dict()) == list(compiled.state_dict())
+    for n in (5, 3, 7):
+        answers = [model(images(n, 1, 8, 8)) for model in (plain, compiled)]
+        assert torch.allclose(*answers, atol=1e-6)
+        for answer in answers:
+            answer.square().sum().backward()
+    assert 1 <= len(graphs) <= 2  # any number of images, and not a graph for each
+    for a, b in zip(plain.parameters(), compiled.parameters(), strict=True):
+        assert a.grad is not None
+        assert b.grad is not None
+        assert torch.allclose(a.grad, b.grad, atol=1e-5)
+    seen, copied = len(graphs), copy.deepcopy(compiled)
+    with torch.no_grad():
+        next(copied.parameters()).zero_()
+        answer = copied(images(2, 1, 8, 8))
+    assert len(graphs) == seen
+    assert not torch.allclose(answer, plain(images(2, 1, 8, 8)))
+    torch.compiler.reset()
 
 
 def test_a_noted_answer_is_given_for_that_very_tensor_until_it_is_forgotten() -> None:

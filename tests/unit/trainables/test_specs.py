@@ -111,6 +111,7 @@ def test_every_field_is_part_of_the_id() -> None:
                 "momentum": 0.8,
                 "average_decay": 0.9,
                 "precision": "bfloat16",
+                "compiled": True,
                 "dense": True,
             },
         ),
