@@ -30,7 +30,7 @@ GROUPS: dict[str, dict[str, Range]] = {
     },
     "detector": {
         "queue_size": IntRange(8, 128, log=True),
-        "warmup_share": FloatRange(0.05, 0.5),
+        "warmup_share": FloatRange(0.02, 0.3),
         "queue_weight": FloatRange(0.1, 2.0, log=True),
         "memory_decay": FloatRange(0.0, 0.98),
     },

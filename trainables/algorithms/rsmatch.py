@@ -42,7 +42,7 @@ class RSMatchConfig(FixMatchConfig):
     synthetic_weight: float = Field(0.5, ge=0, le=100, description="λ_s: weight of the loss of synthetic images")
     detector_weight: float = Field(1.0, ge=0, le=100, description="λ_d: weight of the detector's loss")
     queue_size: int = Field(32, ge=1, le=65536, description="M: images per class queue")
-    warmup_share: float = Field(0.2, ge=0, le=1, description="w: share of the steps before images are routed")
+    warmup_share: float = Field(0.05, ge=0, le=1, description="w: share of the steps before images are routed")
     queue_weight: float = Field(0.5, ge=0, le=100, description="λ_q: weight of the queues' part of the detector's loss")
     memory_decay: float = Field(
         0.5, ge=0, lt=1, description="β: decay of the score memory's exponential average after the warm-up"
@@ -62,7 +62,7 @@ class RSMatch(FixMatch):
             title="detector",
             off="every unlabelled image trains the class head, as in FixMatch",
             parameters=("synthetic_threshold", "detector_weight", "warmup_share"),
-            alternatives={"warmup_share": (0.05, 0.5)},
+            alternatives={"warmup_share": (0.2, 0.5)},
         ),
         Component(
             name="queue",
