@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -140,6 +141,7 @@ class StudyDriver:
                 return None
             lost = f"{lost}, {trial.losses + 1} times"
         record = self._record(trial, lost)
+        self._keep_features(trial)
         self.ledger.append(record)
         if trial.slot.spec.until == trial.slot.spec.training.steps:  # others may go on from one that ends earlier
             checkpoint_path(self.folders.checkpoints, record.trial_id).unlink(missing_ok=True)
@@ -149,6 +151,13 @@ class StudyDriver:
         self.trained += record.steps
         self._write_copies(self.state.finish(self._builder.lean(record)))
         return record
+
+    def _keep_features(self, trial: Running) -> None:
+        """Keep what the first evaluation trial of a cell sent for the picture of its features."""
+        content = trial.last.get("features")
+        if content and trial.slot.phase == "evaluate" and trial.slot.number == 0:
+            with suppress(OSError):  # a full disk is the ledger's to report, and a picture is not worth a study
+                write_atomically(self.folders.features / f"{trial.slot.spec.trial_id}.npz", content)
 
     def _write_copies(self, copies: list[TrialRecord]) -> None:
         for copy in copies:

@@ -49,6 +49,11 @@ class StudyFolders:
         return self.study / "log"
 
     @property
+    def features(self) -> Path:
+        """Features of unlabelled images, a file for the first evaluation trial of each cell."""
+        return self.study / "features"
+
+    @property
     def lock(self) -> Path:
         """Held by the driver that runs the study."""
         return self.study / "run.lock"

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
+from results.feature_maps import FeatureMap
 from results.figures import EffectGroup, Effects, FrontPanels, Line, Panel, PictureGrid, effect_groups, mosaic
 
 WIDTH = 9.0
@@ -65,6 +66,12 @@ _LOOKS: Mapping[str, dict[str, Any]] = {
     "detector_auroc": {"color": _INK},
     "detector_precision": {"color": _GREEN, "linestyle": (0, (4, 1.6))},
     "detector_recall": {"color": _PURPLE, "linestyle": (0, (1.2, 1.2))},
+}
+
+_CLASS_COLOURS = (_BLUE, _VERMILLION, _GREEN, _PURPLE, _ORANGE, "#56B4E9", "#8C6D1F", "#000000", "#882255", "#8b96a1")
+_ORIGIN_LOOKS: Mapping[bool, dict[str, Any]] = {
+    False: {"marker": "o", "s": 15, "linewidths": 0},
+    True: {"marker": "x", "s": 17, "linewidths": 0.9, "alpha": 0.6},
 }
 
 
@@ -210,6 +217,32 @@ def draw_pictures(data: PictureGrid) -> bytes:
             for spine in axes.spines.values():
                 spine.set_visible(False)
             left += picture.shape[1] * scale + 0.12
+        return _svg(figure)
+
+
+def draw_feature_maps(maps: Sequence[FeatureMap], classes: Sequence[str]) -> bytes:
+    """A panel per network: dots for real images, crosses for synthetic ones, in the colour of their class."""
+    kinds = sorted({int(k) for m in maps for k in m.classes})
+    colours = {k: _CLASS_COLOURS[i % len(_CLASS_COLOURS)] for i, k in enumerate(kinds)}
+    with _drawing():
+        figure = Figure(figsize=(WIDTH if len(maps) > 1 else WIDTH / 2, 4.6), layout="constrained")
+        for axes, one in zip(np.atleast_1d(figure.subplots(1, len(maps))).ravel(), maps, strict=True):
+            for synthetic, look in _ORIGIN_LOOKS.items():
+                for k in kinds:
+                    chosen = (one.classes == k) & (one.synthetic == synthetic)
+                    axes.scatter(*one.points[chosen].T, color=colours[k], zorder=2 - synthetic, **look)
+            axes.set_title(_wrap(one.title, 50), color=_INK, loc="left")
+            axes.set(xticks=[], yticks=[])
+        names = [textwrap.shorten(classes[k], 20, placeholder="…") if k < len(classes) else str(k) for k in kinds]
+        handles = [
+            *(
+                Line2D([], [], linestyle="", marker="o", markersize=4.5, color=colours[k], label=n)
+                for k, n in zip(kinds, names, strict=True)
+            ),
+            Line2D([], [], linestyle="", marker="o", markersize=4.5, color=_MUTED, label="real"),
+            Line2D([], [], linestyle="", marker="x", markersize=5, color=_MUTED, label="synthetic"),
+        ]
+        figure.legend(handles=handles, loc="outside lower left", ncols=6, handlelength=1, columnspacing=1.4)
         return _svg(figure)
 
 

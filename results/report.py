@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from results import figures
 from results.cells import CellRecords, select_records
 from results.display import number, signed
+from results.feature_maps import FeatureMap, FeaturesDamaged, feature_maps
 from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS, Effects, Panel, PictureGrid
 from results.ledger import Ledger
 from results.manifest import StudyManifest
@@ -62,7 +63,7 @@ def write_report(study_dir: Path) -> Report:
     cells = select_records(manifest, Ledger(study_dir / LEDGER_FOLDER).records())
     table = table_of_cells(manifest, cells)
     notes: list[str] = []
-    drawn = _draw_all(table, cells, study_dir, notes)
+    drawn = _draw_all(manifest, table, cells, study_dir, notes)
     counted = [r for cell in cells.values() for r in (*cell.tuning, *cell.confirmation, *cell.evaluation)]
     folder = study_dir / REPORT_FOLDER
     contents: dict[str, str | bytes] = {
@@ -91,14 +92,26 @@ def render_json(table: MainTable) -> str:
 
 
 def _draw_all(
-    table: MainTable, cells: Mapping[tuple[str, str], CellRecords], study_dir: Path, notes: list[str]
+    manifest: StudyManifest,
+    table: MainTable,
+    cells: Mapping[tuple[str, str], CellRecords],
+    study_dir: Path,
+    notes: list[str],
 ) -> list[PageFigure]:
     drawn: list[PageFigure] = []
     names: set[str] = set()
+    pictures = None
+    try:
+        pictures = figures.load_pictures(study_dir)
+    except figures.PicturesDamaged as problem:
+        notes.append(f"The images are not shown. {problem}")
     for condition in table.conditions:
         several = len(table.conditions) > 1
         suffix = f"-{_file_name(condition.condition)}" if several else ""
-        for figure in _draw_condition(condition, cells):
+        for figure in [
+            *_draw_condition(condition, cells),
+            *_draw_features(manifest, condition, cells, study_dir, pictures, notes),
+        ]:
             name = f"{figure.name}{suffix}"
             while name in names:
                 name += "-"
@@ -107,14 +120,25 @@ def _draw_all(
             drawn.append(PageFigure(name=name, svg=figure.svg, title=title, caption=figure.caption, alt=figure.alt))
     if not drawn:
         notes.append("No evaluation trial has completed yet, so there are no differences and no curves to draw.")
-    try:
-        pictures = figures.load_pictures(study_dir)
-    except figures.PicturesDamaged as problem:
-        notes.append(f"The images are not shown. {problem}")
-    else:
-        if pictures:
-            drawn.append(_pictures(pictures))
+    if pictures:
+        drawn.append(_pictures(pictures))
     return drawn
+
+
+def _draw_features(
+    manifest: StudyManifest,
+    table: ConditionTable,
+    cells: Mapping[tuple[str, str], CellRecords],
+    study_dir: Path,
+    pictures: PictureGrid | None,
+    notes: list[str],
+) -> list[PageFigure]:
+    try:
+        maps = feature_maps(table, cells, manifest.arms, study_dir)
+    except FeaturesDamaged as problem:
+        notes.append(f"The features are not shown. {problem}")
+        return []
+    return [_features(maps, pictures.classes if pictures else ())] if maps else []
 
 
 def _draw_condition(table: ConditionTable, cells: Mapping[tuple[str, str], CellRecords]) -> list[PageFigure]:
@@ -217,6 +241,25 @@ def _fronts(table: ConditionTable) -> PageFigure:
         caption=f"Completed tuning trials by two objectives; lower is better in both. The line joins the "
         f"trials that no other beats in one without losing in another; filled: the one that was evaluated.{more}",
         alt=f"Trials on the front, as ({data.xlabel}, {data.ylabel}). {listed}.",
+    )
+
+
+def _features(maps: Sequence[FeatureMap], classes: Sequence[str]) -> PageFigure:
+    from results import plots
+
+    shares = "; ".join(
+        f"{m.title}: {100 * m.real_at_home:.0f}% of real and {100 * m.synthetic_at_home:.0f}% of synthetic images"
+        for m in maps
+    )
+    return PageFigure(
+        name="features",
+        svg=plots.draw_feature_maps(maps, classes),
+        title="Where unlabelled images lie in feature space",
+        caption="Features of a sample of the unlabelled images after training (the first evaluation seed), in the plane "
+        "that tells the real images' classes apart best (Fisher's discriminant, for each network its own). Synthetic "
+        "images have the colour of the class "
+        f"that they were asked for. Nearest to the mean of their own class's real images, over all components, are, with {shares}.",
+        alt=f"Features of real and synthetic images by class. Nearest to their own class: {shares}.",
     )
 
 

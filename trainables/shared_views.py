@@ -34,7 +34,11 @@ class SharedViews:
 
     def plain(self, start: int, end: int) -> Tensor:
         """The images at places start to end, standardised, float32 [end - start, C, H, W]."""
-        views, index = self._drawn(torch.arange(start, min(end, len(self._place))))
+        return self.plain_at(torch.arange(start, min(end, len(self._place))))
+
+    def plain_at(self, index: Tensor) -> Tensor:
+        """The images at places int64 [n], standardised, float32 [n, C, H, W]."""
+        views, index = self._drawn(index)
         if len(self._parts) > 1:
             views = self._of(views.images[index])
         return views.plain(0, len(index))

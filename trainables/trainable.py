@@ -135,6 +135,8 @@ class AblationTrainable(tune.Trainable):  # type: ignore[misc]
             "done": trainer.finished,
         }
         if trainer.finished:
+            if trainer.spec.phase == "evaluate":
+                result["features"] = trainer.features()
             self._trainer = None
         return result
 

@@ -20,6 +20,7 @@ from trainables.data.picked import ImageSet
 from trainables.data.seed_block import SeedBlock
 from trainables.dense import joined
 from trainables.diagnostics import Diagnostics
+from trainables.features import features_sample
 from trainables.files import append_digest, replacing, without_digest
 from trainables.order import BatchOrder
 from trainables.seeds import stream_seed
@@ -79,7 +80,8 @@ class Trainer:
         if block.test is not None:
             self._test = (views(block.test), _tensor(block.test.labels, device))
         synthetic = _tensor(block.unlabelled.generator, device) >= 0
-        self._diagnostics = Diagnostics(_tensor(pool.labels, device), synthetic)
+        self._truth = _tensor(pool.labels, device), synthetic
+        self._diagnostics = Diagnostics(*self._truth)
 
         kind = ALGORITHMS[spec.algorithm]
         self._generator = torch.Generator(device)
@@ -228,6 +230,17 @@ class Trainer:
             wrong += int((logits.argmax(dim=1) != y).sum())
             loss += float(torch.nn.functional.cross_entropy(logits, y, reduction="sum"))
         return 100 * wrong / len(labels), loss / len(labels)
+
+    def features(self) -> bytes | None:
+        """Where the averaged classifier's backbone puts a sample of the unlabelled images; see `features_sample`.
+
+        None of a user's own classifier that has no module `features`.
+        """
+        backbone = dict(self._averaged.module.named_children()).get("features")
+        if backbone is None:
+            return None
+        self._averaged.eval()
+        return features_sample(lambda places: backbone(self._unlabelled.plain_at(places)), *self._truth)
 
     def save(self, path: Path) -> None:
         """Write the whole state to `path`, atomically and with a digest that tells every later change of its bytes."""

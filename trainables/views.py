@@ -84,6 +84,10 @@ class Views:
         """The images at places start to end, standardised, float32 [end - start, C, H, W]."""
         return self._standardise(self.images[start:end])
 
+    def plain_at(self, index: Tensor) -> Tensor:
+        """The images at places int64 [n], standardised, float32 [n, C, H, W]."""
+        return self._standardise(self.images[index])
+
     def weak(self, index: Tensor, generator: torch.Generator) -> Tensor:
         """Weak views float32 [n, C, H, W] of the images at places int64 [n]."""
         return self._standardise(self._crop(index, self._draw(len(index), generator, warps=0)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -93,6 +95,25 @@ def test_a_trial_after_another_equals_the_trial_alone(
     ours.step()  # left in the middle, as a stopped trial is
     assert ours.reset_config(config(spec)) is True
     assert rows_of(ours) == alone
+
+
+@pytest.mark.parametrize("arm", ARMS, ids=str)
+def test_an_evaluation_ends_with_features_and_tuning_does_not(arm: Arm, actor: Make, blocks: Blocks) -> None:
+    for phase in ("evaluate", "tune"):
+        ours = actor(here(trial(arm, phase=phase, steps=2, reports=2)))
+        assert "features" not in payload(ours.step())
+        result = ours.step()
+        assert result["done"]
+        last = payload(result)
+        assert ("features" in last) == (phase == "evaluate")
+        if phase == "tune":
+            continue
+        arrays = np.load(io.BytesIO(last["features"]), allow_pickle=False)
+        pool = blocks(trial(arm).data).unlabelled
+        n = len(arrays["classes"])
+        assert arrays["features"].shape == (n, min(n, 16))
+        assert np.isfinite(arrays["features"]).all()
+        assert 0 < int(arrays["synthetic"].sum()) <= int((pool.generator >= 0).sum())
 
 
 def test_tuning_after_an_evaluation_sees_no_test_part(actor: Make, config: Any) -> None:

@@ -39,6 +39,18 @@ def test_a_lost_trial_starts_again_before_all_others_and_fails_in_the_end(driver
     assert second.spec.trial_id != first.spec.trial_id
 
 
+def test_the_features_of_a_cells_first_evaluation_are_kept(driver: StudyDriver) -> None:
+    kept = {}
+    while (slot := driver.hand_out("a")) is not None:
+        result = {"rows": [[slot.spec.until, {"val_error": 1.0, "test_error": 2.0}]], "features": b"of this trial"}
+        driver.receive("a", result)
+        driver.close("a")
+        kept[slot.spec.trial_id] = slot.number
+    files = {path.stem: path.read_bytes() for path in driver.folders.features.iterdir()}
+    assert files == {name: b"of this trial" for name, number in kept.items() if number == 0}
+    assert 0 < len(files) < len(kept)
+
+
 def test_a_trial_that_raised_does_not_start_again(driver: StudyDriver) -> None:
     driver.hand_out("0")
     driver.receive("0", {"rows": [], "failed": "not mended"})

@@ -250,6 +250,22 @@ def pictures(folder: Path, classes: int = 10, images: int = 6, size: int = 16) -
     return folder / "images.npz"
 
 
+def features(
+    folder: Path, trial_id: str, *, classes: int = 4, images: int = 12, width: int = 5, away: float = 3.0
+) -> Path:
+    """What a trial keeps of its features: class k's images around 10 on axis k, its synthetic ones `away` from there."""
+    random = np.random.default_rng(0)
+    kinds = np.tile(np.repeat(np.arange(classes, dtype=np.int16), images), 2)
+    synthetic = np.arange(len(kinds)) >= classes * images
+    rows = random.normal(size=(len(kinds), width))
+    rows[np.arange(len(kinds)), kinds] += 10
+    rows[synthetic, -1] += away
+    path = folder / "features" / f"{trial_id}.npz"
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, features=rows.astype(np.float16), classes=kinds, synthetic=synthetic)
+    return path
+
+
 def _suggestion(number: int, detects: bool) -> dict[str, Any]:
     random = np.random.default_rng(number)
     suggested = {

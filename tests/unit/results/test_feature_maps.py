@@ -1,0 +1,145 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from results.cells import select_records
+from results.feature_maps import FeaturesDamaged, discriminant_plane, feature_maps, read_features
+from results.plots import draw_feature_maps
+from results.report import write_report
+from results.tables import table_of_cells
+from tests.unit.results.factories import features, manifest, pictures, study_records, write_study
+
+
+@pytest.fixture
+def study(tmp_path):
+    one = manifest()
+    records = study_records(one)
+    folder = write_study(tmp_path / "digits", one, records)
+    first = {r.arm: r for r in records if r.phase == "evaluate" and r.number == 0}
+    return one, records, folder, first
+
+
+def maps(one, records, folder):
+    cells = select_records(one, records)
+    return feature_maps(table_of_cells(one, cells).conditions[0], cells, one.arms, folder)
+
+
+def test_fixmatch_and_the_full_method_are_shown_and_no_other(study):
+    one, records, folder, first = study
+    assert maps(one, records, folder) == ()
+    for arm, away in (("supervised", 0), ("rsmatch", 0), ("fixmatch", 40)):
+        features(folder, first[arm].trial_id, away=away)
+    found = maps(one, records, folder)
+    assert [m.title for m in found] == ["FixMatch", "RSMatch"]
+    assert [m.seed for m in found] == [first["fixmatch"].seed, first["rsmatch"].seed]
+    assert {m.points.shape for m in found} == {(96, 2)}
+
+
+def test_shares_are_those_nearest_to_their_classs_real_images(study):
+    one, records, folder, first = study
+    path = features(folder, first["rsmatch"].trial_id, away=0)
+    (near,) = maps(one, records, folder)
+    assert (near.real_at_home, near.synthetic_at_home) == (1, 1)
+    arrays = dict(np.load(path))
+    moved = arrays["features"].copy()
+    moved[48:60] = moved[12:24]  # synthetic images asked to be of class 0 that look like class 1
+    np.savez(path, **{**arrays, "features": moved})
+    (far,) = maps(one, records, folder)
+    assert (far.real_at_home, far.synthetic_at_home) == (1, 0.75)
+
+
+def test_without_synthetic_images_there_is_nothing_to_show(study):
+    one, records, folder, first = study
+    path = features(folder, first["rsmatch"].trial_id)
+    arrays = dict(np.load(path))
+    np.savez(path, **{**arrays, "synthetic": np.zeros_like(arrays["synthetic"])})
+    assert maps(one, records, folder) == ()
+
+
+def test_a_copys_features_are_those_of_the_trial_that_trained(study):
+    one, records, folder, first = study
+    features(folder, "trained")
+    copies = [replace(r, same_as="trained") if r is first["rsmatch"] else r for r in records]
+    assert [m.arm for m in maps(one, copies, folder)] == ["rsmatch"]
+
+
+def test_no_name_leads_out_of_the_folder(study):
+    one, records, folder, first = study
+    features(folder.parent, "secret")
+    hostile = [replace(r, same_as="../../features/secret") if r is first["rsmatch"] else r for r in records]
+    assert maps(one, hostile, folder) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"features": np.zeros((96, 5), np.float32)},
+        {"features": np.full((96, 5), np.nan, np.float16)},
+        {"features": np.zeros((95, 5), np.float16)},
+        {"features": np.zeros((96, 65), np.float16)},
+        {"features": np.zeros(96, np.float16)},
+        {"classes": np.zeros(96)},
+        {"classes": np.zeros((96, 1), np.int16)},
+        {"synthetic": np.zeros(96, np.int8)},
+        {"synthetic": np.array([object()] * 96)},
+    ],
+)
+def test_a_damaged_file_is_named_and_the_report_goes_on(change, study):
+    _, _, folder, first = study
+    path = features(folder, first["rsmatch"].trial_id)
+    np.savez(path, **{**dict(np.load(path)), **change})
+    with pytest.raises(FeaturesDamaged, match=path.name):
+        read_features(path)
+    page = write_report(folder).page.read_text(encoding="utf-8")
+    assert f"The features are not shown. {path.name}" in page
+
+
+@pytest.mark.parametrize("content", [b"", b"not a file of arrays", b"PK\x03\x04" + bytes(40), b"\x93NUMPY\x01\x00"])
+def test_a_file_that_holds_no_arrays_is_damaged(content, tmp_path):
+    path = tmp_path / "trial.npz"
+    path.write_bytes(content)
+    with pytest.raises(FeaturesDamaged, match="cannot be read"):
+        read_features(path)
+
+
+def test_a_missing_file_is_none(tmp_path):
+    assert read_features(tmp_path / "none.npz") is None
+
+
+def test_the_plane_maximises_the_ratio_of_variances():
+    random = np.random.default_rng(1)
+    classes = np.repeat(np.arange(5), 40)
+    rows = 3 * random.normal(size=(5, 6))[classes] + random.normal(size=(200, 6)) * np.array([1, 1, 1, 4, 4, 4])
+    plane = discriminant_plane(rows, classes)
+
+    def ratio(direction):
+        projected = rows @ direction
+        means = np.array([projected[classes == k].mean() for k in range(5)])
+        return means.var() / np.mean([projected[classes == k].var() for k in range(5)])
+
+    best = ratio(plane[:, 0])
+    tried = random.normal(size=(3000, 6))
+    assert best >= 0.98 * max(map(ratio, tried))
+    assert best > ratio(plane[:, 1]) > np.median([ratio(d) for d in tried])
+
+
+@pytest.mark.parametrize("rows", [np.zeros((6, 3)), np.ones((6, 1)), np.zeros((6, 0)), np.arange(12.0).reshape(6, 2)])
+def test_the_plane_of_poor_features_is_finite(rows):
+    plane = discriminant_plane(rows, np.array([0, 0, 1, 1, 2, 2]))
+    assert plane.shape == (rows.shape[1], 2)
+    assert np.isfinite(plane).all()
+
+
+def test_the_report_draws_them_with_class_names_and_the_same_bytes_again(study):
+    one, records, folder, first = study
+    for arm in ("rsmatch", "fixmatch"):
+        features(folder, first[arm].trial_id)
+    pictures(folder)
+    page = write_report(folder).page.read_text(encoding="utf-8")
+    assert "Where unlabelled images lie in feature space" in page
+    assert "FixMatch: 100% of real and 100% of synthetic images" in page
+    drawn = maps(one, records, folder)
+    assert (folder / "report" / "figures" / "features.svg").read_bytes() == draw_feature_maps(
+        drawn, [f"digit {k}" for k in range(10)]
+    )
