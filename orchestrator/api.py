@@ -197,7 +197,8 @@ def run(
     outcome = run_study(_loaded(study), options, console)
     if outcome.interrupted:
         raise KeyboardInterrupt(f"{outcome.ran} trials were recorded; run again to go on")
-    write_report(outcome.folders.study)
+    if outcome.report is None:
+        write_report(outcome.folders.study)
     return _result(outcome.folders.study, ran=outcome.ran, failed=tuple(outcome.failed), stopped=outcome.stopped)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.text import Text
 
 from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError, InputError, StudyNotFound, did_you_mean
+
+if TYPE_CHECKING:
+    from results.report import Report
 
 DONE, SOME_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -123,7 +126,7 @@ def run(
         )
     elif not outcome.ran:
         console.print(f"{name}: nothing to run, the ledger has all {outcome.recorded} trials", highlight=False)
-    _show_report(outcome.folders.study, console, write=outcome.ran > 0)
+    _show_report(outcome.folders.study, console, written=outcome.report)
     if outcome.mirror_error:
         _warn(
             [
@@ -220,7 +223,8 @@ def status(study: StudyName, runs: Runs = Path("runs"), as_json: Json = False) -
 def report(study: StudyName, runs: Runs = Path("runs")) -> None:
     """Write tables and figures again, from the ledger."""
     with data_errors():
-        _show_report(_study_dir(study, runs), _console(), write=True)
+        folder = _study_dir(study, runs)
+        _show_report(folder, _console(), written=_write_report(folder))
 
 
 @app.command()
@@ -246,17 +250,53 @@ def ui(
 
 
 @app.command()
-def sync(study: StudyName, runs: Runs = Path("runs")) -> None:
+def sync(
+    study: StudyName,
+    runs: Runs = Path("runs"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Only list what MLflow says otherwise than the ledger")
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Also write runs anew that somebody changed; the old ones go to MLflow's bin"),
+    ] = False,
+) -> None:
     """Bring MLflow up to date with the ledger."""
+    if check and repair:
+        _complain("--check and --repair exclude each other; give one")
+        raise typer.Exit(WRONG_INPUT)
     folder = _study_dir(study, runs)
     from orchestrator.mirror_process import MirrorProcess, tracking_uri
 
+    if check:
+        _check_mirror(folder, tracking_uri(runs))
+        return
+    if repair:
+        from orchestrator.mirror import repair as repair_store
+
+        repair_store(folder, tracking_uri(runs))
     with MirrorProcess(folder, tracking_uri(runs), folder / "log" / "mlflow.log") as mirror:
         done = mirror.finish(timeout=3600)
     if done.error:
         _complain(f"MLflow is behind: {done.error}")
         raise typer.Exit(SOME_FAILED)
     _console().print(f"MLflow has {done.written} of {done.total} trials", highlight=False)
+
+
+def _check_mirror(folder: Path, uri: str) -> None:
+    from orchestrator.mirror import check
+
+    found = check(folder, uri)
+    for difference in found:
+        _complain(f"{difference.run}: {difference.what}")
+    if found:
+        missing = sum(d.run_id is None for d in found)
+        _complain(
+            f"{len(found)} differences in {len({d.run_id for d in found if d.run_id})} runs of MLflow, {missing} runs missing: "
+            f"`ablate sync {folder.name}` writes what is missing or incomplete, --repair also what was changed"
+        )
+        raise typer.Exit(SOME_FAILED)
+    _console().print(f"MLflow says of {folder.name} what its ledger says", highlight=False)
 
 
 @app.command()
@@ -369,14 +409,22 @@ def _study_dir(study: str, runs: Path) -> Path:
     raise StudyNotFound(f"{study}: no study '{name}' in {runs}/{did_you_mean(name, found)}")
 
 
-def _show_report(folder: Path, console: Console, *, write: bool) -> None:
-    """Print table, verdict and where the page is; `write` renders everything anew first."""
+def _write_report(folder: Path) -> Report:
+    from results.report import write_report
+
+    return write_report(folder)
+
+
+def _show_report(folder: Path, console: Console, *, written: Report | None) -> None:
+    """Print table, verdict and where the page is, of the report that was just written or is there."""
     from results.render.terminal import render_terminal
-    from results.report import load_table, write_report
+    from results.report import load_table
     from results.verdict import verdict
 
     page = folder / "report" / "report.html"
-    table = write_report(folder).table if write or not page.exists() else load_table(folder)
+    if written is None and not page.exists():
+        written = _write_report(folder)
+    table = written.table if written else load_table(folder)
     for view in render_terminal(table):
         console.print(view)
     for sentence in verdict(table):

@@ -63,6 +63,10 @@ class StudyBusy(AblateError):
     """Another driver is at work on the study's folder."""
 
 
+class MirrorError(AblateError):
+    """MLflow and the ledger could not be brought together; the message is one line for the user."""
+
+
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest of `names`, or where none is near, the first of them."""
     known = list(names)

@@ -34,6 +34,7 @@ from results.ledger import Ledger
 from results.manifest import StudyManifest
 from results.origins import origin_of
 from results.records import TrialRecord
+from results.report import Report, write_report
 from results.selection import RecordIndex
 from trainables.data import Images
 from trainables.data.seed_block import cut_block, make_pools, missing_pools
@@ -81,6 +82,8 @@ class RunOutcome:
     stopped: str | None = None
     """Which limit ended the run before the study was done."""
     mirror_error: str | None = None
+    report: Report | None = None
+    """What was written at the end; None where nothing ran, or the run was interrupted."""
 
 
 def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> RunOutcome:
@@ -138,6 +141,8 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
         outcome.recorded = sum(state.counts().values())
         outcome.failed = [r for r in state.records().values() if r.status == "failed"]
         outcome.blocked = [c.cell.name for c in state.cells if c.stage == "blocked"]
+        if outcome.ran and not outcome.interrupted:
+            outcome.report = write_report(folders.study)
         if mirror is not None:
             if not outcome.interrupted:
                 console.print("bringing MLflow up to date …", highlight=False)

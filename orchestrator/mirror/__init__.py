@@ -11,7 +11,9 @@ from orchestrator.mirror.environment import prepare_environment
 
 prepare_environment()  # mlflow reads its environment while it is imported, so this stands before the next lines
 
-from orchestrator.mirror.store import MirrorError, MLflowStore, StoreUnavailable  # noqa: E402
+from orchestrator.errors import MirrorError  # noqa: E402
+from orchestrator.mirror.checking import Difference, check, repair  # noqa: E402
+from orchestrator.mirror.store import MLflowStore, StoreUnavailable  # noqa: E402
 from orchestrator.mirror.syncing import SyncResult, sync  # noqa: E402
 
-__all__ = ["MLflowStore", "MirrorError", "StoreUnavailable", "SyncResult", "sync"]
+__all__ = ["Difference", "MLflowStore", "MirrorError", "StoreUnavailable", "SyncResult", "check", "repair", "sync"]

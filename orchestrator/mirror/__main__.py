@@ -52,7 +52,7 @@ class Follower:
 
     def sync(self) -> bool:
         """One sync; whether all went well. Never raises for what a store or a file does."""
-        from orchestrator.mirror.store import MirrorError
+        from orchestrator.errors import MirrorError
         from orchestrator.mirror.syncing import sync
 
         before = self._signature()
@@ -129,7 +129,8 @@ def main(arguments: list[str] | None = None) -> int:
     parent = os.getppid()
     os.nice(NICENESS)
 
-    from orchestrator.mirror.store import MirrorError, MLflowStore
+    from orchestrator.errors import MirrorError
+    from orchestrator.mirror.store import MLflowStore
 
     try:
         store = MLflowStore(options.uri)

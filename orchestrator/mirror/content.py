@@ -81,6 +81,8 @@ class RunContent:
     """Artifact path to text."""
     log: str | None = None
     """A log to attach, relative to the study's folder."""
+    attached: Mapping[str, str] = field(default_factory=dict)
+    """Further files to attach: their path relative to the study's folder, which is the artifact's too, to a hash of them."""
 
     def digest(self) -> str:
         """A hash over everything in it: equal where nothing needs to be written again."""
@@ -239,9 +241,19 @@ def cell_content(
 
 
 def study_content(
-    records: Sequence[TrialRecord], manifest: StudyManifest, selected: Mapping[tuple[str, str], CellRecords]
+    records: Sequence[TrialRecord],
+    manifest: StudyManifest,
+    selected: Mapping[tuple[str, str], CellRecords],
+    report: Mapping[str, str],
 ) -> RunContent:
-    """The run at the root of a study; `selected` by (arm, condition), as `results.cells.select_records` gives it."""
+    """The run at the root of a study.
+
+    Args:
+        records: All of the ledger's.
+        manifest: Of the study.
+        selected: By (arm, condition), as `results.cells.select_records` gives it.
+        report: The report's files, as in `RunContent.attached`.
+    """
     done = bool(manifest.cells) and all(_evaluated(cell, manifest) for cell in selected.values())
     started, ended = _span(records)
     counts = {"trials": len(records), "pruned": 0, "failed": 0}
@@ -264,6 +276,7 @@ def study_content(
             },
             points=[Point(k, float(v), ended, len(records)) for k, v in counts.items()],
             files={"study.yaml": manifest.source} if manifest.source else {},
+            attached=report,
         )
     )
 

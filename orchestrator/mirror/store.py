@@ -16,20 +16,21 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from orchestrator.errors import AblateError
+from orchestrator.errors import MirrorError
 from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, PARENT_TAG, RunContent
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # between MLflow and SQLAlchemy, not ours to mend
     from mlflow import MlflowClient
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
     from mlflow.exceptions import MlflowException
-    from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
+    from mlflow.store.tracking.dbmodels.models import SqlMetric, SqlRun, SqlTag
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy import func
     from sqlalchemy.exc import SQLAlchemyError
 
 MAX_PARAMS = 100
@@ -42,10 +43,6 @@ _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
 
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-class MirrorError(AblateError):
-    """MLflow and the ledger could not be brought together; the message is one line for the user."""
 
 
 class StoreUnavailable(MirrorError):
@@ -64,6 +61,26 @@ class KnownRun:
     complete: str | None
     """What its `ablate.complete` says; None where writing it was interrupted."""
     parent: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredRun:
+    """All that the store says of a run that the mirror wrote."""
+
+    run_id: str
+    key: str
+    name: str
+    status: str
+    started: int
+    ended: int | None
+    complete: bool
+    parent: str | None
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    """Last values."""
+    digests: Sequence[str]
+    """Of its datasets."""
 
 
 class MLflowStore:
@@ -185,6 +202,9 @@ class MLflowStore:
                 client.log_text(run_id, text, path)
             if content.log and (study_dir / content.log).is_file():
                 client.log_artifact(run_id, str(study_dir / content.log), "log")
+            for path in content.attached:
+                if (study_dir / path).is_file():
+                    client.log_artifact(run_id, str(study_dir / path), str(PurePosixPath(path).parent))
             if content.dataset is not None:
                 data = content.dataset
                 dataset = Dataset(data.name, data.digest, "local", data.source, profile=data.profile)
@@ -259,14 +279,75 @@ class MLflowStore:
                 for run_id, key, value in rows:
                     runs.setdefault(run_id, {})[key] = value
         else:
-            page: str | None = None
-            while page != "":
-                found = client.search_runs(
-                    [experiment_id], "", ViewType.ACTIVE_ONLY, 1000, ["attributes.start_time ASC"], page
-                )
-                runs |= {run.info.run_id: run.data.tags for run in found}
-                page = found.token or ""
+            runs = {run.info.run_id: run.data.tags for run in self._active_runs(experiment_id)}
         return [(run_id, tags) for run_id, tags in runs.items() if KEY_TAG in tags]
+
+    def _active_runs(self, experiment_id: str) -> Iterator[Run]:
+        """Every active run of an experiment, oldest first."""
+        page: str | None = None
+        while page != "":
+            found = self._connected().search_runs(
+                [experiment_id], "", ViewType.ACTIVE_ONLY, 1000, ["attributes.start_time ASC"], page
+            )
+            yield from found
+            page = found.token or ""
+
+    def stored_runs(self, study: str) -> list[StoredRun]:
+        """What the store has of a study, oldest first; nothing where it has no such experiment."""
+        with self._problems():
+            experiment = self._connected().get_experiment_by_name(study)
+            if experiment is None or experiment.lifecycle_stage != "active":
+                return []
+            return [
+                StoredRun(
+                    run_id=run.info.run_id,
+                    key=run.data.tags[KEY_TAG],
+                    name=run.info.run_name,
+                    status=run.info.status,
+                    started=run.info.start_time,
+                    ended=run.info.end_time,
+                    complete=COMPLETE_TAG in run.data.tags,
+                    parent=run.data.tags.get(PARENT_TAG),
+                    params=run.data.params,
+                    tags=run.data.tags,
+                    metrics=run.data.metrics,
+                    digests=[used.dataset.digest for used in run.inputs.dataset_inputs],
+                )
+                for run in self._active_runs(experiment.experiment_id)
+                if KEY_TAG in run.data.tags
+            ]
+
+    def point_counts(self, study: str) -> dict[str, dict[str, int]] | None:
+        """How many points each metric of each of a study's runs has; None of a server, which has no answer to that."""
+        with self._problems():
+            client = self._connected()
+            store = getattr(getattr(client, "_tracking_client", None), "store", None)
+            experiment = client.get_experiment_by_name(study)
+            if not isinstance(store, SqlAlchemyStore) or experiment is None:
+                return None
+            counts: dict[str, dict[str, int]] = {}
+            with store.ManagedSessionMaker() as session:
+                rows = (
+                    session.query(SqlMetric.run_uuid, SqlMetric.key, func.count())
+                    .join(SqlRun, SqlRun.run_uuid == SqlMetric.run_uuid)
+                    .filter(SqlRun.experiment_id == int(experiment.experiment_id), SqlRun.lifecycle_stage == "active")
+                    .group_by(SqlMetric.run_uuid, SqlMetric.key)
+                )
+                for run_id, key, count in rows:
+                    counts.setdefault(run_id, {})[key] = count
+            return counts
+
+    def artifact_paths(self, run_id: str) -> set[str]:
+        """Paths of all files that a run has."""
+        with self._problems():
+            client, folders, files = self._connected(), [""], set()
+            while folders:
+                for entry in client.list_artifacts(run_id, folders.pop() or None):
+                    if entry.is_dir:
+                        folders.append(entry.path)
+                    else:
+                        files.add(entry.path)
+            return files
 
     @contextmanager
     def _problems(self) -> Iterator[None]:

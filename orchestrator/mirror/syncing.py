@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.mirror.content import (
-    Place,
-    RunContent,
-    arms_by_cell,
-    cell_content,
-    experiment_tags,
-    place,
-    study_content,
-    trial_content,
-    trial_key,
-)
-from orchestrator.mirror.store import ContentRefused, KnownRun, MirrorError, MLflowStore
-from results.cells import select_records
-from results.ledger import Ledger, LedgerDamaged
-from results.manifest import StudyManifest
+from orchestrator.mirror.content import RunContent, experiment_tags, trial_key
+from orchestrator.mirror.store import ContentRefused, KnownRun, MLflowStore
+from orchestrator.mirror.wanted import Wanted, read_wanted
 from results.records import TrialRecord
 
 TRIAL_COMPLETE = "1"
@@ -55,10 +43,10 @@ def sync(study_dir: Path, store: MLflowStore | str, *, progress: Progress | None
     MirrorError where the study cannot be read, StoreUnavailable where the store does not answer.
     """
     store = MLflowStore(store) if isinstance(store, str) else store
-    manifest, records = _read(study_dir)
+    wanted = read_wanted(study_dir)
     with store.locked(study_dir) as last_writer:
         try:
-            return _Sync(study_dir, store, manifest, records, last_writer).run(progress or (lambda done, total: None))
+            return _Sync(study_dir, store, wanted, last_writer).run(progress or (lambda done, total: None))
         except BaseException:
             store.forget()
             raise
@@ -67,48 +55,33 @@ def sync(study_dir: Path, store: MLflowStore | str, *, progress: Progress | None
 class _Sync:
     """One pass over the records, with the store's lock held."""
 
-    def __init__(
-        self,
-        study_dir: Path,
-        store: MLflowStore,
-        manifest: StudyManifest,
-        records: Sequence[TrialRecord],
-        last_writer: str,
-    ) -> None:
+    def __init__(self, study_dir: Path, store: MLflowStore, wanted: Wanted, last_writer: str) -> None:
         self.study_dir = study_dir
         self.store = store
-        self.manifest = manifest
-        self.records = records
-        self.experiment_id = store.experiment(manifest.study, experiment_tags(manifest))
+        self.wanted = wanted
+        self.experiment_id = store.experiment(wanted.manifest.study, experiment_tags(wanted.manifest))
         self.known = store.known_runs(self.experiment_id, last_writer)
         self.refused: list[str] = []
 
     def run(self, progress: Progress) -> SyncResult:
         """Parents first, so that trials hang below them at once; their sums last, when the trials are in."""
-        missing = [r for r in self.records if not self._is_complete(trial_key(r))]
-        present = len(self.records) - len(missing)
-        progress(present, len(self.records))
+        wanted, records = self.wanted, self.wanted.records
+        missing = [r for r in records if not self._is_complete(trial_key(r))]
+        present = len(records) - len(missing)
+        progress(present, len(records))
 
-        selected = select_records(self.manifest, self.records)
-        of_place = {Place(c.cell.cell, c.cell.arm): c for c in selected.values()}
-        root = study_content(self.records, self.manifest, selected)
-        root_id = self._ensure(root, None)
-        arms = arms_by_cell(self.manifest)
-        below: dict[Place, list[TrialRecord]] = {}
-        for record in self.records:
-            below.setdefault(place(record, arms), []).append(record)
-        cells = {at: cell_content(at, records, self.manifest, of_place.get(at)) for at, records in below.items()}
-        cell_ids = {at: self._ensure(content, root_id) for at, content in cells.items()}
-        for record in self.records:
-            self._reparent(trial_key(record), cell_ids[place(record, arms)])
+        root_id = self._ensure(wanted.root, None)
+        cell_ids = {at: self._ensure(content, root_id) for at, content in wanted.cells.items()}
+        for record in records:
+            self._reparent(trial_key(record), cell_ids[wanted.place(record)])
 
         written = 0
         for record in missing:
-            written += self._write_trial(record, cell_ids[place(record, arms)])
-            progress(present + written, len(self.records))
-        for content in [*cells.values(), root]:
+            written += self._write_trial(record, cell_ids[wanted.place(record)])
+            progress(present + written, len(records))
+        for content in [*wanted.cells.values(), wanted.root]:
             self._update(content)
-        return SyncResult(written, present, len(self.records), tuple(self.refused))
+        return SyncResult(written, present, len(records), tuple(self.refused))
 
     def _is_complete(self, key: str) -> bool:
         run = self.known.get(key)
@@ -134,7 +107,7 @@ class _Sync:
             self.known[key] = KnownRun(run.run_id, run.complete, parent)
 
     def _write_trial(self, record: TrialRecord, parent: str) -> bool:
-        content = trial_content(record, self.manifest)
+        content = self.wanted.trial(record)
         begun = self.known.get(content.key)
         try:
             if begun is not None:
@@ -165,12 +138,3 @@ class _Sync:
         run = self.known[content.key]
         self.store.fill(run.run_id, content, complete, self.study_dir, tags=tags)
         self.known[content.key] = KnownRun(run.run_id, complete, run.parent)
-
-
-def _read(study_dir: Path) -> tuple[StudyManifest, list[TrialRecord]]:
-    try:
-        return StudyManifest.load(study_dir), Ledger(study_dir / "ledger").records()
-    except FileNotFoundError as problem:
-        raise MirrorError(f"{study_dir}: no study.json there; `ablate run` writes it") from problem
-    except (ValueError, LedgerDamaged) as problem:
-        raise MirrorError(str(problem)) from problem

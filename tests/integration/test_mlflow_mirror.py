@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.mirror import MirrorError, MLflowStore, StoreUnavailable, SyncResult, sync
+from orchestrator.mirror import MirrorError, MLflowStore, StoreUnavailable, SyncResult, check, repair, sync
 from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, NOTE_TAG, PARENT_TAG
 from orchestrator.mirror_process import MirrorProcess, MirrorStatus
 from results.manifest import StudyManifest
@@ -352,8 +352,10 @@ def test_thousands_of_points_and_hundreds_of_params(runs: Path, uri: str) -> Non
 
 def test_values_that_are_not_finite_do_not_stop_a_sync(runs: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = make_record(0, "tune", 0, curves={"loss": [(1, math.nan), (2, math.inf), (3, -math.inf), (4, 1.0)]})
-    monkeypatch.setattr("orchestrator.mirror.syncing.Ledger.records", lambda self: [odd])
-    assert sync(write_study(runs, []), uri).written == 1
+    monkeypatch.setattr("orchestrator.mirror.wanted.Ledger.records", lambda self: [odd])
+    study_dir = write_study(runs, [])
+    assert sync(study_dir, uri).written == 1
+    assert differences(study_dir, uri) == []
     assert len(contents(uri)[f"trial:digits:{odd.trial_id}"]["points"]["loss"]) == 4
 
 
@@ -491,3 +493,91 @@ def test_a_manifest_is_enough(runs: Path, uri: str) -> None:
     assert StudyManifest.load(study_dir).study == "digits"
     assert sync(study_dir, uri) == SyncResult(written=0, present=0, total=0)
     assert set(contents(uri)) == {"study:digits"}
+
+
+def differences(study_dir: Path, uri: str) -> list[tuple[str, str]]:
+    return [(d.run, d.what) for d in check(study_dir, uri)]
+
+
+def test_a_check_finds_nothing_after_a_sync(runs: Path, uri: str) -> None:
+    odd = make_record(
+        0,
+        "tune",
+        2,
+        status="failed",
+        error="boom",
+        log="log/trials/x.log",
+        config={"a b?": "x" * 7000, "nested": {"": 1}},
+        curves={"val_error": [(1, 6.0), (3, 4.0)]},
+        metrics={"val_error": 4.0},
+    )
+    study_dir = write_study(runs, [*some_records(), odd, make_record(1, "tune", 3, cell="gone", curves={})])
+    (study_dir / "log" / "trials").mkdir(parents=True)
+    (study_dir / "log" / "trials" / "x.log").write_text("a traceback")
+    assert ("digits", "is missing") in differences(study_dir, uri)
+    sync(study_dir, uri)
+    assert differences(study_dir, uri) == []
+
+
+def test_a_check_names_every_difference_and_a_repair_mends_them(runs: Path, uri: str) -> None:
+    records = some_records()
+    study_dir = write_study(runs, records)
+    sync(study_dir, uri)
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("digits").experiment_id
+    ids = {run.data.tags[KEY_TAG]: run.info.run_id for run in client.search_runs([experiment], max_results=1000)}
+    trials = [ids[f"trial:digits:{record.trial_id}"] for record in records]
+    client.delete_run(trials[0])
+    client.log_metric(trials[1], "val_error", 1.0, step=200)
+    client.set_tag(trials[2], "arm", "mine")
+    client.log_param(trials[3], "new", "1")
+    client.delete_tag(trials[4], COMPLETE_TAG)
+    client.set_tag(trials[5], PARENT_TAG, ids["study:digits"])
+    client.set_terminated(trials[6], "KILLED")
+    for key, extra in (("trial:digits:unknown", "stranger"), (f"trial:digits:{records[7].trial_id}", "spare")):
+        client.create_run(experiment, 2_000_000_000_000, {KEY_TAG: key, COMPLETE_TAG: "1"}, extra)
+    client.create_run(experiment, 0, {}, "a run of the user's own")
+    (runs / "mlartifacts" / "digits" / ids["study:digits"] / "artifacts" / "study.yaml").unlink()
+
+    found = differences(study_dir, uri)
+    names = [f"{r.arm} {r.phase} {f'seed {r.seed}' if r.phase == 'evaluate' else r.number}" for r in records]
+    assert (names[0], "is missing") in found
+    assert (names[1], "metric val_error: 1.0 in MLflow, 11.0 in the ledger") in found
+    assert (names[1], "curve val_error: 3 points in MLflow, 2 in the ledger") in found
+    assert (names[2], f"tag arm: mine in MLflow, {records[2].arm} in the ledger") in found
+    assert (names[3], "param new: 1 in MLflow, not in the ledger") in found
+    assert (names[4], "is incomplete") in found
+    assert (names[5], "hangs below another run") in found
+    assert (names[6], "state: KILLED in MLflow, FINISHED in the ledger") in found
+    assert ("spare", f"is there twice, as {trials[7]} too") in found
+    assert ("stranger", "is of no record in the ledger") in found
+    assert ("digits", "artifact study.yaml: not in MLflow") in found
+    assert len({run for run, _ in found}) == 10
+
+    repair(study_dir, uri)
+    assert differences(study_dir, uri) == []
+    active = client.search_runs([experiment], max_results=1000)
+    assert [run.info.run_name for run in active if KEY_TAG not in run.data.tags] == ["a run of the user's own"]
+
+
+def test_the_report_is_an_artifact_of_the_study_and_follows_it(runs: Path, uri: str) -> None:
+    study_dir = write_study(runs, some_records())
+    report = study_dir / "report"
+    (report / "figures").mkdir(parents=True)
+    (report / "report.html").write_text("<p>first")
+    (report / "figures" / "effects.svg").write_text("<svg/>")
+    (report / "link.html").symlink_to(runs / "mlflow.db")
+    sync(study_dir, uri)
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("digits").experiment_id
+    root = next(r for r in client.search_runs([experiment]) if r.data.tags[KEY_TAG] == "study:digits").info.run_id
+
+    def page() -> str:
+        return Path(client.download_artifacts(root, "report/report.html")).read_text()
+
+    assert page() == "<p>first"
+    assert MLflowStore(uri).artifact_paths(root) == {"study.yaml", "report/report.html", "report/figures/effects.svg"}
+    (report / "report.html").write_text("<p>second")
+    sync(study_dir, uri)
+    assert page() == "<p>second"
+    assert differences(study_dir, uri) == []

@@ -1,0 +1,147 @@
+"""Compare a store with a study's ledger, run by run; changes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from orchestrator.mirror.content import RunContent, cell_key, trial_key
+from orchestrator.mirror.store import MLflowStore, StoredRun
+from orchestrator.mirror.syncing import SyncResult, sync
+from orchestrator.mirror.wanted import Wanted, read_wanted
+
+SHOWN_CHARACTERS = 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One thing that the store says otherwise than the ledger."""
+
+    run: str
+    """The run's name, as MLflow shows it."""
+    what: str
+    """In words."""
+    run_id: str | None = None
+    """Of the run that differs; None where it is missing."""
+
+
+def check(study_dir: Path, store: MLflowStore | str) -> list[Difference]:
+    """What a store says otherwise than the ledger of a study, in the order study, cells, trials, runs of no record.
+
+    Compared are names, states, times, params, tags, last values of metrics, nesting, datasets and the names of artifacts; where
+    the store is a database also how many points each curve has, which a server would have to be asked curve by curve.
+    Raises MirrorError where the study cannot be read, StoreUnavailable where the store does not answer.
+    """
+    store = MLflowStore(store) if isinstance(store, str) else store
+    wanted = read_wanted(study_dir)
+    stored = store.stored_runs(wanted.manifest.study)
+    return list(_differences(wanted, stored, store, study_dir))
+
+
+def repair(study_dir: Path, store: MLflowStore | str) -> SyncResult:
+    """Move every run that differs to MLflow's bin, then sync: afterwards the store says what the ledger does.
+
+    What somebody changed or noted in such a run goes to the bin with it. Raises what `check` does.
+    """
+    store = MLflowStore(store) if isinstance(store, str) else store
+    for run_id in dict.fromkeys(d.run_id for d in check(study_dir, store) if d.run_id is not None):
+        store.delete(run_id)
+    store.forget()
+    return sync(study_dir, store)
+
+
+def _differences(
+    wanted: Wanted, stored: Sequence[StoredRun], store: MLflowStore, study_dir: Path
+) -> Iterator[Difference]:
+    by_key: dict[str, StoredRun] = {}
+    for run in stored:
+        if run.key in by_key:
+            yield Difference(run=run.name, run_id=run.run_id, what=f"is there twice, as {by_key[run.key].run_id} too")
+        by_key.setdefault(run.key, run)
+    points = store.point_counts(wanted.manifest.study)
+    expected: set[str] = set()
+    for content, parent in _expected(wanted):
+        expected.add(content.key)
+        found = by_key.get(content.key)
+        if found is None:
+            yield Difference(run=content.name, what="is missing")
+            continue
+        if not found.complete:
+            yield Difference(run=content.name, run_id=found.run_id, what="is incomplete")
+            continue
+        if parent is not None and found.parent != (by_key[parent].run_id if parent in by_key else None):
+            yield Difference(run=content.name, run_id=found.run_id, what="hangs below another run")
+        counted = None if points is None else points.get(found.run_id, {})
+        for what in [*_compare(content, found, counted), *_missing_files(content, found, store, study_dir)]:
+            yield Difference(run=content.name, run_id=found.run_id, what=what)
+    for run in by_key.values():
+        if run.key not in expected:
+            yield Difference(run=run.name, run_id=run.run_id, what="is of no record in the ledger")
+
+
+def _expected(wanted: Wanted) -> Iterator[tuple[RunContent, str | None]]:
+    """Every run that should be there, and the key of the one that it hangs below."""
+    yield wanted.root, None
+    for content in wanted.cells.values():
+        yield content, wanted.root.key
+    for record in wanted.records:
+        content = wanted.trial(record)
+        assert content.key == trial_key(record)
+        yield content, cell_key(wanted.manifest, wanted.place(record))
+
+
+def _compare(content: RunContent, run: StoredRun, counted: Mapping[str, int] | None) -> Iterator[str]:
+    times = {"began": (content.started, run.started), "ended": (content.ended, run.ended)}
+    plain = {"name": (content.name, run.name), "state": (content.status, run.status), **times}
+    for what, (ours, theirs) in plain.items():
+        if ours != theirs:
+            yield f"{what}: {theirs} in MLflow, {ours} in the ledger"
+    yield from _mappings("param", content.params, run.params)
+    yield from _mappings("tag", content.tags, {k: v for k, v in run.tags.items() if k in content.tags})
+    yield from _mappings("metric", _last_values(content), run.metrics)
+    if counted is not None:
+        for key, count in Counter(p.key for p in set(content.points)).items():
+            if counted.get(key, 0) != count:
+                yield f"curve {key}: {counted.get(key, 0)} points in MLflow, {count} in the ledger"
+    digests = [content.dataset.digest] if content.dataset else []
+    if digests != list(run.digests):
+        yield f"datasets: {', '.join(run.digests) or 'none'} in MLflow, {', '.join(digests) or 'none'} in the ledger"
+
+
+def _last_values(content: RunContent) -> dict[str, float]:
+    """What MLflow shows of each metric: the value at the largest step, of the latest time there, the largest of these."""
+    last: dict[str, tuple[int, int, float]] = {}
+    for p in content.points:
+        last[p.key] = max(last.get(p.key, (p.step, p.timestamp, p.value)), (p.step, p.timestamp, p.value))
+    return {key: value for key, (_, _, value) in last.items()}
+
+
+def _mappings(kind: str, ours: Mapping[str, object], theirs: Mapping[str, object]) -> Iterator[str]:
+    for key in sorted({*ours, *theirs}):
+        if key not in theirs:
+            yield f"{kind} {key}: not in MLflow, {_short(ours[key])} in the ledger"
+        elif key not in ours:
+            yield f"{kind} {key}: {_short(theirs[key])} in MLflow, not in the ledger"
+        elif ours[key] != theirs[key] and not (_is_nan(ours[key]) and _is_nan(theirs[key])):
+            yield f"{kind} {key}: {_short(theirs[key])} in MLflow, {_short(ours[key])} in the ledger"
+
+
+def _missing_files(content: RunContent, run: StoredRun, store: MLflowStore, study_dir: Path) -> Iterator[str]:
+    paths = [*content.files, *(path for path in content.attached if (study_dir / path).is_file())]
+    if content.log and (study_dir / content.log).is_file():
+        paths.append(f"log/{PurePosixPath(content.log).name}")
+    if paths:
+        there = store.artifact_paths(run.run_id)
+        yield from (f"artifact {path}: not in MLflow" for path in paths if path not in there)
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _short(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

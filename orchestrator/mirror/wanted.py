@@ -1,0 +1,76 @@
+"""All runs that a study should have in MLflow, as its ledger, its manifest and its report say."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import MirrorError
+from orchestrator.folders import StudyFolders
+from orchestrator.mirror.content import (
+    Place,
+    RunContent,
+    arms_by_cell,
+    cell_content,
+    place,
+    study_content,
+    trial_content,
+)
+from results.cells import select_records
+from results.ledger import Ledger, LedgerDamaged
+from results.manifest import StudyManifest
+from results.records import TrialRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The runs of one study: the root, a cell below it for each arm and condition that has records, and the trials."""
+
+    manifest: StudyManifest
+    records: Sequence[TrialRecord]
+    root: RunContent
+    cells: Mapping[Place, RunContent]
+    arms: Mapping[str, Sequence[str]]
+
+    def place(self, record: TrialRecord) -> Place:
+        """The cell that a record hangs below."""
+        return place(record, self.arms)
+
+    def trial(self, record: TrialRecord) -> RunContent:
+        """The run of a record; made when it is asked for, since few of a long study's are."""
+        return trial_content(record, self.manifest)
+
+
+def read_wanted(study_dir: Path) -> Wanted:
+    """Read a study's folder. Raises MirrorError."""
+    try:
+        manifest, records = StudyManifest.load(study_dir), Ledger(study_dir / "ledger").records()
+    except FileNotFoundError as problem:
+        raise MirrorError(f"{study_dir}: no study.json there; `ablate run` writes it") from problem
+    except (ValueError, LedgerDamaged) as problem:
+        raise MirrorError(str(problem)) from problem
+    selected = select_records(manifest, records)
+    of_place = {Place(c.cell.cell, c.cell.arm): c for c in selected.values()}
+    arms = arms_by_cell(manifest)
+    below: dict[Place, list[TrialRecord]] = {}
+    for record in records:
+        below.setdefault(place(record, arms), []).append(record)
+    return Wanted(
+        manifest=manifest,
+        records=records,
+        root=study_content(records, manifest, selected, report_files(study_dir)),
+        cells={at: cell_content(at, rows, manifest, of_place.get(at)) for at, rows in below.items()},
+        arms=arms,
+    )
+
+
+def report_files(study_dir: Path) -> dict[str, str]:
+    """The report's files by their path below the study's folder, with a hash of each; links are left out."""
+    folder = StudyFolders(study_dir.parent, study_dir.name).report
+    return {
+        path.relative_to(study_dir).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.is_symlink() and not path.name.startswith(".")
+    }
