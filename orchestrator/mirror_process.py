@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
+from urllib.parse import urlsplit
 
 from trainables.files import write_atomically
 
@@ -21,6 +22,20 @@ PROGRESS_NAME = "log/mirror.json"
 PATIENCE_AFTER_INTERRUPT = 2.0
 VIEW_NAME = "ablate"
 """The view of the runs table that the mirror keeps with each experiment, as a link to it names it."""
+
+
+HIDDEN = "…"
+"""What stands for a secret."""
+
+
+def without_secrets(uri: str) -> str:
+    """An address as it may be shown: without user and password, and without a query, which may hold one."""
+    parts = urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    if host == parts.netloc and not parts.query:
+        return uri
+    shown = host if host == parts.netloc else f"{HIDDEN}@{host}"
+    return parts._replace(netloc=shown, query=HIDDEN if parts.query else "").geturl()
 
 
 def tracking_uri(runs: Path) -> str:
@@ -88,13 +103,17 @@ class MirrorProcess:
             "orchestrator.mirror",
             "--study-dir",
             str(self.study_dir.absolute()),
-            "--uri",
-            self.uri,
         ]
         with self.log_path.open("ab") as log:
             # A session of its own: Ctrl-C at the terminal is for the driver, and the mirror still makes its last sync.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, env=_environment()
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                # the address may hold a password, and everybody on the machine can read a command line
+                env={**_environment(), "MLFLOW_TRACKING_URI": self.uri},
             )
 
     def status(self) -> MirrorStatus:

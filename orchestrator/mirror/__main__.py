@@ -1,8 +1,8 @@
 """`python -m orchestrator.mirror`: follow a study's ledger until standard input closes.
 
-The driver holds the other end of standard input and never writes to it. When that closes, because the driver is done or
-was killed, one last sync follows. Exit status: 0 the store has everything, 3 it could not be reached or refused a run
-(one line on standard error says why).
+The store's address is in MLFLOW_TRACKING_URI. The driver holds the other end of standard input and never writes to it.
+When that closes, because the driver is done or was killed, one last sync follows. Exit status: 0 the store has
+everything, 3 it could not be reached or refused a run (one line on standard error says why).
 """
 
 from __future__ import annotations
@@ -124,7 +124,6 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m orchestrator.mirror", description=__doc__.split("\n\n")[0] if __doc__ else ""
     )
     parser.add_argument("--study-dir", type=Path, required=True, help="runs/STUDY")
-    parser.add_argument("--uri", required=True, help="MLflow tracking store")
     options = parser.parse_args(arguments)
     parent = os.getppid()
     os.nice(NICENESS)
@@ -133,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     from orchestrator.mirror.store import MLflowStore
 
     try:
-        store = MLflowStore(options.uri)
+        store = MLflowStore(os.environ["MLFLOW_TRACKING_URI"])
     except MirrorError as problem:
         print(f"mirror: {problem}", file=sys.stderr)
         MirrorStatus(error=str(problem)).save(options.study_dir / PROGRESS_NAME)

@@ -11,6 +11,7 @@ import getpass
 import json
 import logging
 import os
+import re
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from urllib.parse import quote, urlsplit
 
 from orchestrator.errors import MirrorError
 from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, PARENT_TAG, RunContent
+from orchestrator.mirror_process import HIDDEN, without_secrets
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # between MLflow and SQLAlchemy, not ours to mend
@@ -40,6 +42,10 @@ MAX_BYTES = 500_000
 _SQLITE = "sqlite:///"
 _SQLITE_HEADER = b"SQLite format 3\x00"
 _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
+
+_REMEDY = (
+    "; set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, to what the server knows"
+)
 
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -96,6 +102,8 @@ class MLflowStore:
 
     def __init__(self, uri: str, *, artifacts: Path | None = None) -> None:
         self.uri = uri
+        self.shown = without_secrets(uri)
+        """The address as messages may show it."""
         scheme = urlsplit(uri).scheme
         if scheme in ("", "file"):
             raise MirrorError(
@@ -124,7 +132,7 @@ class MLflowStore:
             handle = path.open("a+")
         except OSError as problem:
             raise StoreUnavailable(
-                f"{self.uri}: cannot write {path} ({problem.strerror}); make its folder writable"
+                f"{self.shown}: cannot write {path} ({problem.strerror}); make its folder writable"
             ) from problem
         with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -356,9 +364,18 @@ class MLflowStore:
             yield
         except MlflowException as problem:
             kind = ContentRefused if problem.error_code in _REFUSED else StoreUnavailable
-            raise kind(f"{self.uri}: {_one_line(problem)}") from problem
+            raise kind(self._said(problem)) from problem
         except (SQLAlchemyError, OSError) as problem:
-            raise StoreUnavailable(f"{self.uri}: {_one_line(problem)}") from problem
+            raise StoreUnavailable(self._said(problem)) from problem
+
+    def _said(self, problem: BaseException) -> str:
+        """An error in one line, with what to do about it where the server does not know the user, and without secrets."""
+        text = " ".join(str(problem).replace(self.uri, self.shown).split())
+        parts = urlsplit(self.uri)
+        for secret in filter(None, (parts.password, os.environ.get("MLFLOW_TRACKING_TOKEN"))):
+            text = text.replace(secret, HIDDEN)
+        remedy = _REMEDY if self.is_server and re.search(r"error code 40[13]\b", text) else ""
+        return f"{self.shown}: {text[:500]}{remedy}"
 
 
 Batch = tuple[Sequence[Metric], Sequence[Param], Sequence[RunTag]]
@@ -390,7 +407,3 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # no name for this number, as in some containers
         return str(os.getuid())
-
-
-def _one_line(problem: BaseException) -> str:
-    return " ".join(str(problem).split())[:500]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.mirror_process import MirrorProcess, MirrorStatus, tracking_uri
+from orchestrator.mirror_process import MirrorProcess, MirrorStatus, tracking_uri, without_secrets
 
 
 def test_the_driver_side_does_not_import_mlflow() -> None:
@@ -36,3 +36,17 @@ def test_a_damaged_status_is_an_empty_one(tmp_path: Path, text: str) -> None:
 def test_a_mirror_that_was_never_started_has_nothing_to_finish(tmp_path: Path) -> None:
     mirror = MirrorProcess(tmp_path, "sqlite:////nowhere/mlflow.db", tmp_path / "mirror.log")
     assert mirror.finish(1.0) == MirrorStatus()
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("sqlite:////runs/mlflow.db", "sqlite:////runs/mlflow.db"),
+        ("http://localhost:5000", "http://localhost:5000"),
+        ("https://me:pa:ss@host:80/path", "https://…@host:80/path"),
+        ("https://token@host", "https://…@host"),
+        ("postgresql://u:p@ss@db/mlflow?password=x", "postgresql://…@db/mlflow?…"),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(uri, shown):
+    assert without_secrets(uri) == shown
