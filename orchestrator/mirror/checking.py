@@ -101,7 +101,8 @@ def _compare(content: RunContent, run: StoredRun, counted: Mapping[str, int] | N
             yield f"{what}: {theirs} in MLflow, {ours} in the ledger"
     yield from _mappings("param", content.params, run.params)
     yield from _mappings("tag", content.tags, {k: v for k, v in run.tags.items() if k in content.tags})
-    yield from _mappings("metric", _last_values(content), run.metrics)
+    last = _last_values(content)
+    yield from _mappings("metric", last, {k: v for k, v in run.metrics.items() if k in last or not _is_nan(v)})
     if counted is not None:
         for key, count in Counter(p.key for p in set(content.points)).items():
             if counted.get(key, 0) != count:

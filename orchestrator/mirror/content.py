@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from statistics import fmean, stdev
+from statistics import stdev
 from typing import Any, Literal, NamedTuple
 
 from orchestrator.mirror import notes
@@ -16,6 +16,7 @@ from orchestrator.mirror_process import VIEW_NAME
 from results.cells import CellRecords
 from results.manifest import ArmInfo, StudyManifest
 from results.records import TrialRecord
+from results.statistics import mean_interval
 
 MAX_KEY = 250
 MAX_PARAM = 6_000
@@ -192,7 +193,11 @@ def trial_content(record: TrialRecord, manifest: StudyManifest) -> RunContent:
 
 
 def cell_content(
-    at: Place, records: Sequence[TrialRecord], manifest: StudyManifest, selected: CellRecords | None
+    at: Place,
+    records: Sequence[TrialRecord],
+    manifest: StudyManifest,
+    selected: CellRecords | None,
+    reference: CellRecords | None = None,
 ) -> RunContent:
     """The run that a cell's trials hang below.
 
@@ -201,6 +206,10 @@ def cell_content(
         records: The trials that hang below it, at least one.
         manifest: Of the study.
         selected: Those that count (`results.cells.select_records`); None for a cell that the study no longer has.
+        reference: Those of the full method under the same condition, to say how far this arm is from it.
+
+    Its metrics are `test_error`, the mean over `n` seeds, with `test_error_sd` and the ends of its 95% interval (Student's t), and
+    `difference`, the mean over seeds of this arm's test error minus the full method's in percentage points, likewise.
     """
     first = min(records, key=lambda r: r.started_at)
     arm = _arm(manifest, at.arm, first.algorithm)
@@ -212,10 +221,16 @@ def cell_content(
     metrics = {"trials": float(len(records)), "n": float(len(errors))}
     if choice is not None:
         metrics["best_val_error"] = choice.val_error
-    if errors:
-        metrics["test_error"] = fmean(errors)
     if len(errors) > 1:
         metrics["test_error_sd"] = stdev(errors)
+    measured = mean_interval(errors) if errors else None
+    differences = _differences(selected, reference) if selected and reference and selected is not reference else []
+    difference = mean_interval(differences) if differences else None
+    for name, found in {"test_error": measured, "difference": difference}.items():
+        if found is not None:
+            metrics[name] = found.mean
+        if found is not None and found.interval is not None:
+            metrics |= {f"{name}_low": found.interval.low, f"{name}_high": found.interval.high}
     identity = {"arm": at.arm, "condition": condition}
     return _fitted(
         RunContent(
@@ -231,7 +246,7 @@ def cell_content(
                 "off": ", ".join(arm.off),
                 "values": ", ".join(f"{name}={value}" for name, value in arm.values.items()),
                 "tuning": arm.tuning,
-                NOTE_TAG: notes.cell_note(records, arm, condition, choice, errors),
+                NOTE_TAG: notes.cell_note(records, arm, condition, choice, measured, difference),
                 **_source_tags(manifest.study),
             },
             params=identity | {"algorithm": first.algorithm},
@@ -244,7 +259,7 @@ def study_content(
     records: Sequence[TrialRecord],
     manifest: StudyManifest,
     selected: Mapping[tuple[str, str], CellRecords],
-    report: Mapping[str, str],
+    report: Mapping[str, str] | None = None,
 ) -> RunContent:
     """The run at the root of a study.
 
@@ -276,7 +291,7 @@ def study_content(
             },
             points=[Point(k, float(v), ended, len(records)) for k, v in counts.items()],
             files={"study.yaml": manifest.source} if manifest.source else {},
-            attached=report,
+            attached=report or {},
         )
     )
 
@@ -301,6 +316,12 @@ def experiment_tags(manifest: StudyManifest) -> dict[str, str]:
         NOTE_TAG: _cut(manifest.question, MAX_TAG, "study.json"),
         "ablate.study": manifest.study,
     }
+
+
+def _differences(cell: CellRecords, reference: CellRecords) -> list[float]:
+    """Test error minus the reference's, in percentage points, for each seed that both completed."""
+    theirs = {r.seed: r.metrics["test_error"] for r in reference.measured}
+    return [r.metrics["test_error"] - theirs[r.seed] for r in cell.measured if r.seed in theirs]
 
 
 def _evaluated(cell: CellRecords, manifest: StudyManifest) -> bool:

@@ -11,6 +11,7 @@ from results.cells import CellRecords
 from results.manifest import ArmInfo, StudyManifest
 from results.records import TrialRecord
 from results.selection import Choice
+from results.statistics import MeanInterval
 
 _ERRORS = {"test_error": "test error", "val_error": "validation error"}
 
@@ -42,10 +43,21 @@ def trial_note(record: TrialRecord, arm: ArmInfo, *, confirms: bool = False) -> 
 
 
 def cell_note(
-    records: Sequence[TrialRecord], arm: ArmInfo, condition: str, choice: Choice | None, errors: Sequence[float]
+    records: Sequence[TrialRecord],
+    arm: ArmInfo,
+    condition: str,
+    choice: Choice | None,
+    measured: MeanInterval | None,
+    difference: MeanInterval | None,
 ) -> str:
-    """One cell: its number, what was frozen for it, how its trials ended."""
-    lines = [f"**{_text(arm.title)}** on `{condition}`: {_mean(errors) if errors else 'no evaluation yet'}."]
+    """One cell: its number, how far it is from the full method, what was frozen for it, how its trials ended."""
+    error = f"test error {_estimate(measured, '.2f', '%')}" if measured else "no evaluation yet"
+    lines = [f"**{_text(arm.title)}** on `{condition}`: {error}."]
+    if difference is not None:
+        lines.append(
+            f"Minus the full method's, in pairs: {_estimate(difference, '+.2f', 'percentage points')}. "
+            "Whether that is more than noise, with so many comparisons, is in the study's table."
+        )
     lines += _off(arm)
     if arm.tuning == "inherited":
         lines.append("Not tuned itself: it takes over what the full method's tuning chose.")
@@ -86,9 +98,9 @@ def _entry(cell: CellRecords | None) -> str:
     return f"{fmean(errors):.2f}{spread} ({len(errors)})"
 
 
-def _mean(errors: Sequence[float]) -> str:
-    spread = f" ± {stdev(errors):.2f}" if len(errors) > 1 else ""
-    return f"test error {fmean(errors):.2f}{spread} % over {len(errors)} seed{'s' if len(errors) > 1 else ''}"
+def _estimate(found: MeanInterval, form: str, unit: str) -> str:
+    interval = f" [{found.interval.low:{form}}, {found.interval.high:{form}}]" if found.interval else ""
+    return f"{found.mean:{form}}{interval} {unit} over {found.n} seed{'s' if found.n > 1 else ''}"
 
 
 def _outcome(record: TrialRecord) -> str:

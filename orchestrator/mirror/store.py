@@ -10,6 +10,7 @@ import fcntl
 import getpass
 import json
 import logging
+import math
 import os
 import re
 import uuid
@@ -219,11 +220,22 @@ class MLflowStore:
                 client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
             if tags:
                 client.update_run(run_id, content.status, content.name)
+                self._blank(run_id, content)
             if content.ended is not None:
                 client.set_terminated(run_id, content.status, content.ended)
             written = content.tags if tags else {}
             for metrics, params, batch_tags in batches(content, {**written, COMPLETE_TAG: complete}):
                 client.log_batch(run_id, metrics, params, batch_tags, synchronous=True)
+
+    def _blank(self, run_id: str, content: RunContent) -> None:
+        """Metrics cannot be taken back: one that no longer holds (a mean of trials that were replaced) becomes NaN."""
+        there = self._connected().get_run(run_id).data.metrics
+        gone = [k for k in there.keys() - {p.key for p in content.points} if not math.isnan(there[k])]
+        step = max((p.step for p in content.points), default=0)
+        moment = max((p.timestamp for p in content.points), default=content.started)
+        if gone:
+            values = [Metric(key, math.nan, moment, step) for key in gone]
+            self._connected().log_batch(run_id, values, synchronous=True)
 
     def reparent(self, run_id: str, parent: str) -> None:
         """Hang a run below another one."""

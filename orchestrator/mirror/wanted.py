@@ -18,7 +18,7 @@ from orchestrator.mirror.content import (
     study_content,
     trial_content,
 )
-from results.cells import select_records
+from results.cells import CellRecords, select_records
 from results.ledger import Ledger, LedgerDamaged
 from results.manifest import StudyManifest
 from results.records import TrialRecord
@@ -61,9 +61,19 @@ def read_wanted(study_dir: Path) -> Wanted:
         manifest=manifest,
         records=records,
         root=study_content(records, manifest, selected, report_files(study_dir)),
-        cells={at: cell_content(at, rows, manifest, of_place.get(at)) for at, rows in below.items()},
+        cells={
+            at: cell_content(at, rows, manifest, cell := of_place.get(at), _reference(manifest, selected, cell))
+            for at, rows in below.items()
+        },
         arms=arms,
     )
+
+
+def _reference(
+    manifest: StudyManifest, selected: Mapping[tuple[str, str], CellRecords], cell: CellRecords | None
+) -> CellRecords | None:
+    """The full method's records under the condition of `cell`."""
+    return None if cell is None else selected.get((manifest.reference, cell.cell.condition))
 
 
 def report_files(study_dir: Path) -> dict[str, str]:

@@ -17,7 +17,11 @@ ARMS = ("rsmatch", "rsmatch-without-queue")
 START = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
-def make_manifest(study: str = "digits", question: str = "Which parts earn their place?") -> StudyManifest:
+def make_manifest(
+    study: str = "digits",
+    question: str = "Which parts earn their place?",
+    evaluation_seeds: tuple[int, ...] = (0, 1),
+) -> StudyManifest:
     return StudyManifest(
         study=study,
         question=question,
@@ -37,7 +41,7 @@ def make_manifest(study: str = "digits", question: str = "Which parts earn their
             for i, a in enumerate(ARMS)
         ),
         tuning_trials=2,
-        evaluation_seeds=(0, 1),
+        evaluation_seeds=evaluation_seeds,
         steps=100,
         source="study: digits\n",
     )

@@ -581,3 +581,14 @@ def test_the_report_is_an_artifact_of_the_study_and_follows_it(runs: Path, uri: 
     sync(study_dir, uri)
     assert page() == "<p>second"
     assert differences(study_dir, uri) == []
+
+
+def test_a_mean_that_no_longer_holds_is_taken_back(runs: Path, uri: str) -> None:
+    study_dir = write_study(runs, some_records())
+    sync(study_dir, uri)
+    make_manifest(evaluation_seeds=(7, 8)).save(study_dir)  # seeds that nobody has run yet
+    sync(study_dir, uri)
+    client = MlflowClient(uri)
+    found = client.search_runs([client.get_experiment_by_name("digits").experiment_id], "tags.`ablate.level` = 'cell'")
+    assert [math.isnan(run.data.metrics["test_error"]) for run in found] == [True, True]
+    assert differences(study_dir, uri) == []

@@ -27,7 +27,7 @@ from orchestrator.mirror.content import (
     study_content,
     trial_content,
 )
-from results.cells import select_records
+from results.cells import CellRecords, select_records
 from results.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
 from results.origins import Origin
 from results.records import TrialRecord
@@ -216,6 +216,39 @@ def test_a_cell_shows_the_mean_over_completed_evaluations_only() -> None:
     assert content.tags["off"] == "queue, class-wise"
     assert content.status == "RUNNING"
     assert cell_of(records, manifest()).status == "FINISHED"
+
+
+def test_a_cell_shows_intervals_and_how_far_it_is_from_the_full_method() -> None:
+    study = manifest(evaluation_seeds=(0, 1, 2))
+    arms = {"rsmatch": (10.0, 12.0, 14.0), "rsmatch-without-queue": (13.0, 14.0, 18.0)}
+    records = {
+        arm: [
+            record(
+                trial_id=f"{arm}{seed}", arm=arm, cell=f"c{n}", seed=seed, suggested={}, metrics={"test_error": error}
+            )
+            for seed, error in enumerate(errors)
+        ]
+        for n, (arm, errors) in enumerate(arms.items())
+    }
+    cells = {
+        arm: CellRecords(
+            cell=cell(cell=f"c{n}", arm=arm), tuning=(), spent=0, confirmation=(), choice=None, evaluation=tuple(found)
+        )
+        for n, (arm, found) in enumerate(records.items())
+    }
+    ablated, full = cells["rsmatch-without-queue"], cells["rsmatch"]
+    at = Place("c1", "rsmatch-without-queue")
+    content = cell_content(at, records[at.arm], study, ablated, full)
+    values = {p.key: p.value for p in content.points}
+    assert values["test_error"] == pytest.approx(15.0)
+    assert values["difference"] == pytest.approx(3.0)
+    half = 4.302653 * 1.0 / math.sqrt(3)  # t(0.975, 2) and the sd of 3, 2, 4
+    assert values["difference_low"] == pytest.approx(3 - half)
+    assert values["difference_high"] == pytest.approx(3 + half)
+    assert values["test_error_high"] - 15 == pytest.approx(4.302653 * math.sqrt(7) / math.sqrt(3))
+    assert "+3.00 [+0.52, +5.48] percentage points over 3 seeds" in content.tags[NOTE_TAG]
+    itself = cell_content(Place("c0", "rsmatch"), records["rsmatch"], study, full, full)
+    assert "difference" not in {p.key for p in itself.points}
 
 
 def test_a_cell_is_running_until_its_seeds_are_done() -> None:
