@@ -5,10 +5,9 @@ Exit status: 0 done, 1 some trials failed, 2 the input is wrong, 130 interrupted
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,9 +15,7 @@ from rich.text import Text
 
 from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError, InputError, StudyNotFound, did_you_mean
-
-if TYPE_CHECKING:
-    from results.report import Report
+from orchestrator.printing import complain, new_console, print_json, show_mirror_check, show_report, warn
 
 DONE, SOME_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -54,9 +51,7 @@ def main() -> None:
     except BrokenPipeError:
         code = DONE
     except OSError as problem:
-        _complain(
-            f"{problem.filename or 'ablate'}: {problem.strerror or problem}; what was recorded is kept, run again"
-        )
+        complain(f"{problem.filename or 'ablate'}: {problem.strerror or problem}; what was recorded is kept, run again")
         code = SOME_FAILED
     except Exception as problem:
         code = _usage_error(problem)
@@ -92,13 +87,13 @@ def run(
 ) -> None:
     """Start a study, go on with it, or extend it: runs what it wants and the ledger lacks."""
     if accept_mixed and rerun:
-        _complain("--accept-mixed and --rerun exclude each other; give one")
+        complain("--accept-mixed and --rerun exclude each other; give one")
         raise typer.Exit(WRONG_INPUT)
     from orchestrator.study import load_study
 
     loaded = load_study(study, overrides or [])
-    console = _console()
-    _warn(loaded.warnings)
+    console = new_console()
+    warn(loaded.warnings)
     from orchestrator.limits import RunLimits
     from orchestrator.runner import RunOptions, run_study
 
@@ -126,9 +121,9 @@ def run(
         )
     elif not outcome.ran:
         console.print(f"{name}: nothing to run, the ledger has all {outcome.recorded} trials", highlight=False)
-    _show_report(outcome.folders.study, console, written=outcome.report)
+    show_report(outcome.folders.study, console, written=outcome.report)
     if outcome.mirror_error:
-        _warn(
+        warn(
             [
                 f"MLflow is behind: {outcome.mirror_error}; the ledger has everything, `ablate sync {name}` writes the rest"
             ]
@@ -139,9 +134,9 @@ def run(
     if outcome.failed or outcome.blocked:
         for record in outcome.failed:
             place = f"{record.arm}, {record.phase} {record.number}"
-            _complain(f"failed: {place}: {record.error} (see {outcome.folders.study / (record.log or 'log')})")
+            complain(f"failed: {place}: {record.error} (see {outcome.folders.study / (record.log or 'log')})")
         for cell in outcome.blocked:
-            _complain(f"not evaluated: {cell}: none of its tuning trials completed")
+            complain(f"not evaluated: {cell}: none of its tuning trials completed")
         raise typer.Exit(SOME_FAILED)
 
 
@@ -194,14 +189,14 @@ def plan(
     with data_errors():
         summary = summarise_plan(loaded, runs, measure=calibrate, cluster=cluster)
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return
-    console = _console()
+    console = new_console()
     console.print(Text(loaded.spec.question, style="bold"))
     console.print(plan_table(summary))
     for line in summary["sentences"]:
         console.print(Text(line), soft_wrap=True)
-    _warn(summary["warnings"])
+    warn(summary["warnings"])
 
 
 @app.command()
@@ -212,9 +207,9 @@ def status(study: StudyName, runs: Runs = Path("runs"), as_json: Json = False) -
     with data_errors():
         summary = summarise_status(_study_dir(study, runs))
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return
-    console = _console()
+    console = new_console()
     console.print(status_table(summary))
     console.print(summary["sentence"], highlight=False)
 
@@ -223,8 +218,7 @@ def status(study: StudyName, runs: Runs = Path("runs"), as_json: Json = False) -
 def report(study: StudyName, runs: Runs = Path("runs")) -> None:
     """Write tables and figures again, from the ledger."""
     with data_errors():
-        folder = _study_dir(study, runs)
-        _show_report(folder, _console(), written=_write_report(folder))
+        show_report(_study_dir(study, runs), new_console(), written=None, again=True)
 
 
 @app.command()
@@ -242,7 +236,7 @@ def ui(
     from orchestrator.signals import interruptible
     from orchestrator.ui import serve_ui
 
-    console = _console()
+    console = new_console()
     console.print("starting the MLflow UI …", highlight=False)
     with interruptible(), serve_ui(tracking_uri(runs), host=host, port=port, experiment=name) as server:
         console.print(f"{server.url}   (Ctrl-C ends it)", highlight=False, soft_wrap=True)
@@ -263,13 +257,14 @@ def sync(
 ) -> None:
     """Bring MLflow up to date with the ledger."""
     if check and repair:
-        _complain("--check and --repair exclude each other; give one")
+        complain("--check and --repair exclude each other; give one")
         raise typer.Exit(WRONG_INPUT)
     folder = _study_dir(study, runs)
     from orchestrator.mirror_process import MirrorProcess, tracking_uri
 
     if check:
-        _check_mirror(folder, tracking_uri(runs))
+        if not show_mirror_check(folder, tracking_uri(runs)):
+            raise typer.Exit(SOME_FAILED)
         return
     if repair:
         from orchestrator.mirror import repair as repair_store
@@ -278,25 +273,9 @@ def sync(
     with MirrorProcess(folder, tracking_uri(runs), folder / "log" / "mlflow.log") as mirror:
         done = mirror.finish(timeout=3600)
     if done.error:
-        _complain(f"MLflow is behind: {done.error}")
+        complain(f"MLflow is behind: {done.error}")
         raise typer.Exit(SOME_FAILED)
-    _console().print(f"MLflow has {done.written} of {done.total} trials", highlight=False)
-
-
-def _check_mirror(folder: Path, uri: str) -> None:
-    from orchestrator.mirror import check
-
-    found = check(folder, uri)
-    for difference in found:
-        _complain(f"{difference.run}: {difference.what}")
-    if found:
-        missing = sum(d.run_id is None for d in found)
-        _complain(
-            f"{len(found)} differences in {len({d.run_id for d in found if d.run_id})} runs of MLflow, {missing} runs missing: "
-            f"`ablate sync {folder.name}` writes what is missing or incomplete, --repair also what was changed"
-        )
-        raise typer.Exit(SOME_FAILED)
-    _console().print(f"MLflow says of {folder.name} what its ledger says", highlight=False)
+    new_console().print(f"MLflow has {done.written} of {done.total} trials", highlight=False)
 
 
 @app.command()
@@ -332,7 +311,7 @@ def data(
 
         with data_errors():
             options: dict[str, Any] = {"folder": synthesize, "pipeline": pipeline, **given}
-            make(loaded, SynthesisOptions(**options), runs, _console())
+            make(loaded, SynthesisOptions(**options), runs, new_console())
         return
     if synthesize is not None or pipeline is not None or given:
         raise AblateError(
@@ -342,7 +321,7 @@ def data(
     from orchestrator.data_summary import show_data
 
     with data_errors():
-        show_data(loaded, runs, _console())
+        show_data(loaded, runs, new_console())
 
 
 @app.command(name="list")
@@ -354,7 +333,7 @@ def list_(
 
     if kind is not None and kind not in KINDS:
         raise AblateError(f"ablate list: no kind '{kind}'{did_you_mean(kind, KINDS)}")
-    console = _console()
+    console = new_console()
     for name in KINDS if kind is None else (kind,):
         console.print(listing(name))
 
@@ -366,30 +345,11 @@ def doctor(as_json: Json = False) -> None:
 
     findings = examine()
     if as_json:
-        _print_json({"ok": all(f["ok"] for f in findings), "findings": findings})
+        print_json({"ok": all(f["ok"] for f in findings), "findings": findings})
     else:
-        _console().print(findings_table(findings))
+        new_console().print(findings_table(findings))
     if not all(f["ok"] for f in findings if f["required"]):
         raise typer.Exit(SOME_FAILED)
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=max(console.width, 120))
-
-
-def _warn(sentences: Any) -> None:
-    console = Console(stderr=True)
-    for sentence in sentences:
-        console.print(Text(f"note: {sentence}", style="yellow"), soft_wrap=True)
-
-
-def _complain(sentence: str) -> None:
-    Console(stderr=True).print(Text(sentence, style="red"), soft_wrap=True)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=1, sort_keys=True))
 
 
 def _study_dir(study: str, runs: Path) -> Path:
@@ -407,29 +367,6 @@ def _study_dir(study: str, runs: Path) -> Path:
     if not found:
         raise StudyNotFound(f"{study}: no study has run in {runs}/; `ablate run {study}` starts one")
     raise StudyNotFound(f"{study}: no study '{name}' in {runs}/{did_you_mean(name, found)}")
-
-
-def _write_report(folder: Path) -> Report:
-    from results.report import write_report
-
-    return write_report(folder)
-
-
-def _show_report(folder: Path, console: Console, *, written: Report | None) -> None:
-    """Print table, verdict and where the page is, of the report that was just written or is there."""
-    from results.render.terminal import render_terminal
-    from results.report import load_table
-    from results.verdict import verdict
-
-    page = folder / "report" / "report.html"
-    if written is None and not page.exists():
-        written = _write_report(folder)
-    table = written.table if written else load_table(folder)
-    for view in render_terminal(table):
-        console.print(view)
-    for sentence in verdict(table):
-        console.print(sentence, highlight=False)
-    console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
 __all__ = ["InputError", "app", "main"]

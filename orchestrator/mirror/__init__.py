@@ -2,7 +2,7 @@
 
 `python -m orchestrator.mirror` keeps a store up to date from a process of its own, which `orchestrator.mirror_process`
 starts. Everything here is computed from `runs/STUDY/ledger` and `runs/STUDY/study.json`: the store may be down, or be
-deleted, and nothing is lost. `orchestrator.mirror.store` is the only module that imports mlflow.
+deleted, and nothing is lost. Only `orchestrator.mirror.store` and `batches` import mlflow.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from orchestrator.mirror.content import RunContent, cell_key, trial_key
+from orchestrator.mirror.content import cell_key, trial_key
+from orchestrator.mirror.run_content import RunContent
 from orchestrator.mirror.store import MLflowStore, StoredRun
 from orchestrator.mirror.syncing import SyncResult, sync
 from orchestrator.mirror.wanted import Wanted, read_wanted
@@ -63,6 +64,7 @@ def _differences(
         by_key.setdefault(run.key, run)
     points = store.point_counts(wanted.manifest.study)
     expected: set[str] = set()
+    trials = {trial_key(record) for record in wanted.records}
     for content, parent in _expected(wanted):
         expected.add(content.key)
         found = by_key.get(content.key)
@@ -74,8 +76,10 @@ def _differences(
             continue
         if parent is not None and found.parent != (by_key[parent].run_id if parent in by_key else None):
             yield Difference(run=content.name, run_id=found.run_id, what="hangs below another run")
-        counted = None if points is None else points.get(found.run_id, {})
-        for what in [*_compare(content, found, counted), *_missing_files(content, found, store, study_dir)]:
+        # a cell's metrics have a history, as it grew; a trial's record is one whole
+        trial = content.key in trials
+        counted = points.get(found.run_id, {}) if points is not None and trial else None
+        for what in [*_compare(content, found, counted, trial), *_missing_files(content, found, store, study_dir)]:
             yield Difference(run=content.name, run_id=found.run_id, what=what)
     for run in by_key.values():
         if run.key not in expected:
@@ -88,20 +92,20 @@ def _expected(wanted: Wanted) -> Iterator[tuple[RunContent, str | None]]:
     for content in wanted.cells.values():
         yield content, wanted.root.key
     for record in wanted.records:
-        content = wanted.trial(record)
-        assert content.key == trial_key(record)
-        yield content, cell_key(wanted.manifest, wanted.place(record))
+        yield wanted.trial(record), cell_key(wanted.manifest, wanted.place(record))
 
 
-def _compare(content: RunContent, run: StoredRun, counted: Mapping[str, int] | None) -> Iterator[str]:
-    times = {"began": (content.started, run.started), "ended": (content.ended, run.ended)}
+def _compare(content: RunContent, run: StoredRun, counted: Mapping[str, int] | None, trial: bool) -> Iterator[str]:
+    times: dict[str, tuple[object, object]] = {}
+    if trial:  # MLflow never changes when a run began, nor takes back its end: a study may be begun anew, or extended
+        times = {"began": (content.started, run.started), "ended": (content.ended, run.ended)}
     plain = {"name": (content.name, run.name), "state": (content.status, run.status), **times}
     for what, (ours, theirs) in plain.items():
         if ours != theirs:
             yield f"{what}: {theirs} in MLflow, {ours} in the ledger"
     yield from _mappings("param", content.params, run.params)
     yield from _mappings("tag", content.tags, {k: v for k, v in run.tags.items() if k in content.tags})
-    last = _last_values(content)
+    last = content.last_values()
     yield from _mappings("metric", last, {k: v for k, v in run.metrics.items() if k in last or not _is_nan(v)})
     if counted is not None:
         for key, count in Counter(p.key for p in set(content.points)).items():
@@ -110,14 +114,6 @@ def _compare(content: RunContent, run: StoredRun, counted: Mapping[str, int] | N
     digests = [content.dataset.digest] if content.dataset else []
     if digests != list(run.digests):
         yield f"datasets: {', '.join(run.digests) or 'none'} in MLflow, {', '.join(digests) or 'none'} in the ledger"
-
-
-def _last_values(content: RunContent) -> dict[str, float]:
-    """What MLflow shows of each metric: the value at the largest step, of the latest time there, the largest of these."""
-    last: dict[str, tuple[int, int, float]] = {}
-    for p in content.points:
-        last[p.key] = max(last.get(p.key, (p.step, p.timestamp, p.value)), (p.step, p.timestamp, p.value))
-    return {key: value for key, (_, _, value) in last.items()}
 
 
 def _mappings(kind: str, ours: Mapping[str, object], theirs: Mapping[str, object]) -> Iterator[str]:

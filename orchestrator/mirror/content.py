@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from statistics import stdev
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from orchestrator.mirror import notes
+from orchestrator.mirror.run_content import (
+    MAX_DIGEST,
+    MAX_TAG,
+    DatasetUse,
+    Point,
+    RunContent,
+    RunStatus,
+    cut,
+    fitted,
+    safe_key,
+)
 from orchestrator.mirror_process import VIEW_NAME
 from results.cells import CellRecords
 from results.manifest import ArmInfo, StudyManifest
 from results.records import TrialRecord
 from results.statistics import mean_interval
 
-MAX_KEY = 250
-MAX_PARAM = 6_000
-MAX_TAG = 8_000
-MAX_NAME = 250
-MAX_DIGEST = 36
-
 KEY_TAG = "ablate.key"
 COMPLETE_TAG = "ablate.complete"
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
-
-RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 TRIAL_STATUS: Mapping[str, RunStatus] = {"completed": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 """Pruned is KILLED: measured at another training length, it must not answer to a query for FINISHED runs."""
@@ -41,54 +41,6 @@ COLUMNS = (
     *(f"params.`{name}`" for name in ("phase", "seed")),
     "tags.`status`",
 )
-
-
-class Point(NamedTuple):
-    """One value of one metric."""
-
-    key: str
-    value: float
-    timestamp: int
-    """Milliseconds since 1970."""
-    step: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DatasetUse:
-    """The data that a trial trained on, as MLflow's inputs show it."""
-
-    name: str
-    digest: str
-    source: str
-    profile: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunContent:
-    """One run: what is written to MLflow under one key."""
-
-    key: str
-    """Identity of the run in the store: at most one run carries it."""
-    name: str
-    status: RunStatus
-    started: int
-    """Milliseconds since 1970, as is `ended`."""
-    ended: int | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    params: Mapping[str, str] = field(default_factory=dict)
-    points: Sequence[Point] = ()
-    dataset: DatasetUse | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
-    """Artifact path to text."""
-    log: str | None = None
-    """A log to attach, relative to the study's folder."""
-    attached: Mapping[str, str] = field(default_factory=dict)
-    """Further files to attach: their path relative to the study's folder, which is the artifact's too, to a hash of them."""
-
-    def digest(self) -> str:
-        """A hash over everything in it: equal where nothing needs to be written again."""
-        text = json.dumps(asdict(self), sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def trial_key(record: TrialRecord) -> str:
@@ -126,16 +78,6 @@ def cell_key(manifest: StudyManifest, at: Place) -> str:
 def study_key(study: str) -> str:
     """The identity of a study's run."""
     return f"study:{study}"
-
-
-def safe_key(name: str) -> str:
-    """`name` as MLflow takes it for a param or a metric; a hash keeps apart what was changed to look alike."""
-    safe = re.sub(r"[^\w./: -]", "_", name)
-    safe = "/".join("_" if part in ("", ".", "..") else part for part in safe.split("/"))
-    if safe == name and len(name) <= MAX_KEY:
-        return name
-    suffix = "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
-    return safe[: MAX_KEY - len(suffix)] + suffix
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -176,7 +118,7 @@ def trial_content(record: TrialRecord, manifest: StudyManifest) -> RunContent:
     }
     started = _milliseconds(record.started_at.timestamp())
     ended = _milliseconds(_ended(record))
-    return _fitted(
+    return fitted(
         RunContent(
             key=trial_key(record),
             name=f"{record.arm} {record.phase} {which}",
@@ -232,7 +174,7 @@ def cell_content(
         if found is not None and found.interval is not None:
             metrics |= {f"{name}_low": found.interval.low, f"{name}_high": found.interval.high}
     identity = {"arm": at.arm, "condition": condition}
-    return _fitted(
+    return fitted(
         RunContent(
             key=cell_key(manifest, at),
             name=f"{at.arm} · {condition}",
@@ -275,7 +217,7 @@ def study_content(
     for record in records:
         if record.status in counts:
             counts[record.status] += 1
-    return _fitted(
+    return fitted(
         RunContent(
             key=study_key(manifest.study),
             name=manifest.study,
@@ -313,7 +255,7 @@ def experiment_tags(manifest: StudyManifest) -> dict[str, str]:
     return {
         f"mlflow.sharedViewState.{VIEW_NAME}": json.dumps(view),
         "mlflow.experimentKind": "custom_model_development",
-        NOTE_TAG: _cut(manifest.question, MAX_TAG, "study.json"),
+        NOTE_TAG: cut(manifest.question, MAX_TAG, "study.json"),
         "ablate.study": manifest.study,
     }
 
@@ -369,7 +311,7 @@ def _dataset(data: Mapping[str, Any]) -> DatasetUse | None:
     name, fingerprint = str(data.get("dataset", "data")), str(data["fingerprint"])
     rest = {k: v for k, v in data.items() if k not in ("dataset", "fingerprint")}
     return DatasetUse(
-        name=_cut(name, 500, "ablate.data"),
+        name=cut(name, 500, "ablate.data"),
         digest=fingerprint[:MAX_DIGEST],  # the whole of it is in the tag `ablate.data`
         source=json.dumps({"fingerprint": fingerprint}),
         profile=json.dumps(rest, sort_keys=True, default=str),
@@ -387,32 +329,3 @@ def _span(records: Sequence[TrialRecord]) -> tuple[int, int]:
 
 def _milliseconds(seconds: float) -> int:
     return max(0, round(seconds * 1000))
-
-
-def _fitted(content: RunContent) -> RunContent:
-    """`content` within MLflow's limits: a value that is too long moves, whole, to an artifact that the value names."""
-    files = dict(content.files)
-
-    def fit(kind: str, values: Mapping[str, str], limit: int) -> dict[str, str]:
-        fitted = {}
-        for name, value in values.items():
-            key = safe_key(name) if kind == "params" else name
-            if len(value) > limit:
-                path = f"long_values/{kind}/{re.sub(r'[^A-Za-z0-9_.-]', '_', key)}.txt"
-                files[path] = value
-                value = _cut(value, limit, path)
-            if value or kind == "params":
-                fitted[key] = value
-        return fitted
-
-    tags, params = fit("tags", content.tags, MAX_TAG), fit("params", content.params, MAX_PARAM)
-    name = _cut(content.name, MAX_NAME, "tag arm")
-    changed = {"name": name, "tags": tags, "params": params, "files": files}
-    return RunContent(**{f: changed.get(f, getattr(content, f)) for f in RunContent.__dataclass_fields__})
-
-
-def _cut(text: str, limit: int, where: str) -> str:
-    if len(text) <= limit:
-        return text
-    suffix = f" … ({len(text):,} characters; whole in {where})"
-    return text[: limit - len(suffix)] + suffix

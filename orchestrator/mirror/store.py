@@ -1,4 +1,4 @@
-"""The one module that imports mlflow: a store's runs by key, and how a run's content gets into it.
+"""The module that talks to mlflow: a store's runs by key, and how a run's content gets into it.
 
 A run is created with all its tags (one of them its key), then filled; the tag `ablate.complete` is written last. So
 a run without that tag was interrupted, and is filled again: MLflow folds equal params, tags and metric points.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import getpass
-import json
 import logging
 import math
 import os
@@ -19,27 +18,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from orchestrator.errors import MirrorError
-from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, PARENT_TAG, RunContent
+from orchestrator.mirror.batches import batches
+from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, PARENT_TAG
+from orchestrator.mirror.run_content import RunContent
 from orchestrator.mirror_process import HIDDEN, without_secrets
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # between MLflow and SQLAlchemy, not ours to mend
     from mlflow import MlflowClient
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Run, ViewType
     from mlflow.exceptions import MlflowException
     from mlflow.store.tracking.dbmodels.models import SqlMetric, SqlRun, SqlTag
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from sqlalchemy import func
     from sqlalchemy.exc import SQLAlchemyError
 
-MAX_PARAMS = 100
-MAX_METRICS = 900
-"""Below MLflow's 1,000, since params, tags and metrics of one batch together may not exceed that either."""
-MAX_BYTES = 500_000
 _SQLITE = "sqlite:///"
 _SQLITE_HEADER = b"SQLite format 3\x00"
 _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
@@ -220,22 +216,27 @@ class MLflowStore:
                 client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
             if tags:
                 client.update_run(run_id, content.status, content.name)
-                self._blank(run_id, content)
             if content.ended is not None:
                 client.set_terminated(run_id, content.status, content.ended)
-            written = content.tags if tags else {}
-            for metrics, params, batch_tags in batches(content, {**written, COMPLETE_TAG: complete}):
+            done = {COMPLETE_TAG: complete}
+            for metrics, params, batch_tags in batches(content, content.tags if tags else done):
                 client.log_batch(run_id, metrics, params, batch_tags, synchronous=True)
+            if tags:
+                self._settle(run_id, content)
+                client.set_tag(run_id, COMPLETE_TAG, complete)
 
-    def _blank(self, run_id: str, content: RunContent) -> None:
-        """Metrics cannot be taken back: one that no longer holds (a mean of trials that were replaced) becomes NaN."""
-        there = self._connected().get_run(run_id).data.metrics
-        gone = [k for k in there.keys() - {p.key for p in content.points} if not math.isnan(there[k])]
-        step = max((p.step for p in content.points), default=0)
-        moment = max((p.timestamp for p in content.points), default=content.started)
-        if gone:
-            values = [Metric(key, math.nan, moment, step) for key in gone]
-            self._connected().log_batch(run_id, values, synchronous=True)
+    def _settle(self, run_id: str, content: RunContent) -> None:
+        """Make the last values of metrics those of `content`, NaN where it has none.
+
+        Points cannot be taken back, and of two at one step and time MLflow shows the larger: a mean that changed, or that no
+        longer holds, is written once more a millisecond after the latest.
+        """
+        client, wanted = self._connected(), content.last_values()
+        for key, there in client.get_run(run_id).data.metrics.items():
+            value = wanted.get(key, math.nan)
+            if there != value and not (math.isnan(there) and math.isnan(value)):
+                latest = max((p.step, p.timestamp) for p in client.get_metric_history(run_id, key))
+                client.log_metric(run_id, key, value, latest[1] + 1, latest[0], synchronous=True)
 
     def reparent(self, run_id: str, parent: str) -> None:
         """Hang a run below another one."""
@@ -388,30 +389,6 @@ class MLflowStore:
             text = text.replace(secret, HIDDEN)
         remedy = _REMEDY if self.is_server and re.search(r"error code 40[13]\b", text) else ""
         return f"{self.shown}: {text[:500]}{remedy}"
-
-
-Batch = tuple[Sequence[Metric], Sequence[Param], Sequence[RunTag]]
-
-
-def batches(content: RunContent, tags: Mapping[str, str]) -> list[Batch]:
-    """`content`'s params and points in as few batches as MLflow's limits allow; `tags` in the last one."""
-    result: list[tuple[list[Metric], list[Param], list[RunTag]]] = [([], [], [])]
-    size = 0
-    entries: list[Any] = [Param(key, value) for key, value in content.params.items()]
-    entries += [Metric(p.key, p.value, p.timestamp, p.step) for p in content.points]
-    for entry in entries:
-        place, limit = (1, MAX_PARAMS) if isinstance(entry, Param) else (0, MAX_METRICS)
-        cost = len(json.dumps([entry.key, entry.value])) + 60
-        if len(result[-1][place]) >= limit or size + cost > MAX_BYTES:
-            result.append(([], [], []))
-            size = 0
-        result[-1][place].append(entry)
-        size += cost
-    # So far the last batch has no tags; where they do not fit, they get one of their own.
-    if len(result[-1][0]) + len(result[-1][1]) + len(tags) > 1000 or size > MAX_BYTES // 2:
-        result.append(([], [], []))
-    result[-1][2].extend(RunTag(key, value) for key, value in tags.items())
-    return list(result)
 
 
 def _user() -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.mirror.content import RunContent, experiment_tags, trial_key
+from orchestrator.mirror.content import experiment_tags, trial_key
+from orchestrator.mirror.run_content import RunContent
 from orchestrator.mirror.store import ContentRefused, KnownRun, MLflowStore
 from orchestrator.mirror.wanted import Wanted, read_wanted
 from results.records import TrialRecord

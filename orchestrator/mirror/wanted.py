@@ -11,13 +11,13 @@ from orchestrator.errors import MirrorError
 from orchestrator.folders import StudyFolders
 from orchestrator.mirror.content import (
     Place,
-    RunContent,
     arms_by_cell,
     cell_content,
     place,
     study_content,
     trial_content,
 )
+from orchestrator.mirror.run_content import RunContent
 from results.cells import CellRecords, select_records
 from results.ledger import Ledger, LedgerDamaged
 from results.manifest import StudyManifest

@@ -592,3 +592,7 @@ def test_a_mean_that_no_longer_holds_is_taken_back(runs: Path, uri: str) -> None
     found = client.search_runs([client.get_experiment_by_name("digits").experiment_id], "tags.`ablate.level` = 'cell'")
     assert [math.isnan(run.data.metrics["test_error"]) for run in found] == [True, True]
     assert differences(study_dir, uri) == []
+    for seeds in ((0, 1), (0,), (1,), (0, 1)):  # means that rise and fall with no record more
+        make_manifest(evaluation_seeds=seeds).save(study_dir)
+        sync(study_dir, uri)
+        assert differences(study_dir, uri) == []

@@ -23,7 +23,7 @@ ONLY = {  # (package, of ours): the modules there that may be imported
 NEVER = {"results": {"torch", "torchvision", "ray", "optuna", "mlflow"}, "search_spaces": {"torch", "ray", "mlflow"}}
 SOLE_HOME = {  # library: the only places that import it
     "optuna": {"orchestrator/search.py", "search_spaces/distributions.py"},
-    "mlflow": {"orchestrator/mirror/store.py"},
+    "mlflow": {"orchestrator/mirror/store.py", "orchestrator/mirror/batches.py"},
     "pyarrow": {"results/ledger.py", "results/ledger_parts.py", "results/packed.py"},
     "matplotlib": {"results/plots.py"},
     "yaml": {"orchestrator/yaml_source.py"},

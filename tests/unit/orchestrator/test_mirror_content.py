@@ -11,22 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.mirror.content import (
-    MAX_KEY,
-    MAX_PARAM,
-    MAX_TAG,
     NOTE_TAG,
     Place,
-    RunContent,
     arms_by_cell,
     cell_content,
     cell_key,
     experiment_tags,
     flat,
     place,
-    safe_key,
     study_content,
     trial_content,
 )
+from orchestrator.mirror.run_content import MAX_KEY, MAX_PARAM, MAX_TAG, RunContent, safe_key
 from results.cells import CellRecords, select_records
 from results.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
 from results.origins import Origin

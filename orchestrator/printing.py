@@ -1,0 +1,80 @@
+"""What commands say: tables and sentences on standard output, notes and complaints on standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from results.report import Report
+
+
+def new_console() -> Console:
+    """Standard output; wide enough for a table where it is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, 120))
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """Notes, a line each."""
+    console = Console(stderr=True)
+    for sentence in sentences:
+        console.print(Text(f"note: {sentence}", style="yellow"), soft_wrap=True)
+
+
+def complain(sentence: str) -> None:
+    """What went wrong, in one line."""
+    Console(stderr=True).print(Text(sentence, style="red"), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """For programs to read."""
+    typer.echo(json.dumps(value, indent=1, sort_keys=True))
+
+
+def show_report(folder: Path, console: Console, *, written: Report | None, again: bool = False) -> None:
+    """Print table, verdict and where the page is.
+
+    Args:
+        folder: The study's.
+        console: Where to.
+        written: The report that was just written, if one was.
+        again: Write one also where there is one.
+    """
+    from results.render.terminal import render_terminal
+    from results.report import load_table, write_report
+    from results.verdict import verdict
+
+    page = folder / "report" / "report.html"
+    if written is None and (again or not page.exists()):
+        written = write_report(folder)
+    table = written.table if written else load_table(folder)
+    for view in render_terminal(table):
+        console.print(view)
+    for sentence in verdict(table):
+        console.print(sentence, highlight=False)
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def show_mirror_check(folder: Path, uri: str) -> bool:
+    """List what MLflow says otherwise than a study's ledger; whether nothing is."""
+    from orchestrator.mirror import check
+
+    found = check(folder, uri)
+    for difference in found:
+        complain(f"{difference.run}: {difference.what}")
+    if found:
+        missing = sum(d.run_id is None for d in found)
+        complain(
+            f"{len(found)} differences in {len({d.run_id for d in found if d.run_id})} runs of MLflow, {missing} runs missing: "
+            f"`ablate sync {folder.name}` writes what is missing or incomplete, --repair also what was changed"
+        )
+        return False
+    new_console().print(f"MLflow says of {folder.name} what its ledger says", highlight=False)
+    return True
