@@ -16,7 +16,8 @@ class data_errors:
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: Any) -> None:
         from results.ledger import LedgerDamaged
         from results.manifest import ManifestDamaged
+        from results.packed import ContentDamaged
         from trainables.data.datasets import DatasetDamaged, DatasetMissing
 
-        if isinstance(problem, LedgerDamaged | ManifestDamaged | DatasetDamaged | DatasetMissing):
+        if isinstance(problem, LedgerDamaged | ManifestDamaged | ContentDamaged | DatasetDamaged | DatasetMissing):
             raise AblateError(str(problem)) from problem

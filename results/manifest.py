@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from results.constraints import parse_constraint
 from results.origins import UNKNOWN, Origin
 from trainables.files import write_atomically
 
@@ -24,6 +25,8 @@ Tuning = Literal["retuned", "inherited"]
 BudgetUnit = Literal["steps", "trials"]
 
 MANIFEST_NAME = "study.json"
+MOST_TRIALS = 10_000_000
+"""Of one cell: more is a damaged number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +167,24 @@ class StudyManifest:
         """The condition of that name; KeyError where there is none."""
         return _find(self.conditions, name)
 
+    def check(self) -> None:
+        """Raise ValueError where its parts do not fit together, which no run leaves."""
+        arms, conditions = ([one.name for one in listed] for listed in (self.arms, self.conditions))
+        cells = {(cell.arm, cell.condition) for cell in self.cells}
+        if len(set(arms)) < len(arms) or len(set(conditions)) < len(conditions) or len(cells) < len(self.cells):
+            raise ValueError("an arm, a condition or a cell is there twice")
+        if self.reference not in arms:
+            raise ValueError(f"reference: no arm {self.reference!r}")
+        for cell in self.cells:
+            if cell.arm not in arms or cell.condition not in conditions:
+                raise ValueError(f"cells: no arm {cell.arm!r} or no condition {cell.condition!r}")
+            if cell.inherits and (cell.inherits, cell.condition) not in cells:
+                raise ValueError(f"cells: no cell of {cell.inherits!r} under {cell.condition!r} to take over from")
+            if not 0 <= cell.tuning_trials <= MOST_TRIALS or not 0 <= cell.most_trials <= MOST_TRIALS:
+                raise ValueError(f"cells: more than {MOST_TRIALS:,} trials, or fewer than none")
+            for text in cell.constraints:
+                parse_constraint(text)
+
     def save(self, study_dir: Path) -> Path:
         """Write `study.json` into the study's folder, atomically."""
         path = study_dir / MANIFEST_NAME
@@ -176,8 +197,10 @@ class StudyManifest:
         path = study_dir / MANIFEST_NAME
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-            return TypeAdapter(cls).validate_python(raw)
-        except (UnicodeDecodeError, json.JSONDecodeError, ValidationError) as problem:
+            manifest = TypeAdapter(cls).validate_python(raw)
+            manifest.check()
+            return manifest
+        except (ValueError, RecursionError) as problem:
             reason = " ".join(str(problem).split())[:200]
             raise ManifestDamaged(f"{path}: not a study manifest ({reason}); `ablate run` writes it anew") from problem
 

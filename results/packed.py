@@ -20,6 +20,17 @@ KEPT_PARSED = 512
 _SEPARATOR = b"\0"  # which no JSON text contains
 _CODEC = "zstd"
 _DECODER = json.JSONDecoder()
+_DAMAGE = (ValueError, TypeError, AttributeError, IndexError, OverflowError)
+
+
+class ContentDamaged(ValueError):
+    """A record's curves or configuration are not what a trial leaves: somebody changed the ledger, digest and all."""
+
+    def __init__(self, problem: BaseException) -> None:
+        super().__init__(
+            f"the ledger has curves or a configuration that no trial wrote ({' '.join(str(problem).split())[:200]}); put a "
+            "copy of it in its place, or move its parts away, and their trials run again"
+        )
 
 
 class Block:
@@ -111,7 +122,10 @@ class PackedCurves(Packed):
             text, key = self.text, f'"{name}": ['
             at = 1 if text.startswith(key, 1) else text.find(f", {key}") + 2
             if text.startswith(key, at):
-                return _points(_DECODER.raw_decode(text, at + len(key) - 1)[0])
+                try:
+                    return _points(_DECODER.raw_decode(text, at + len(key) - 1)[0])
+                except _DAMAGE as problem:
+                    raise ContentDamaged(problem) from problem
         curve: Curve = self._parsed()[name]
         return curve
 
@@ -125,13 +139,20 @@ def _unpickled(kind: type[Packed], text: str) -> Packed:
 
 @lru_cache(maxsize=KEPT_PARSED)
 def _parsed(block: Block, place: int) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(_unpacked(block)[place])
-    return value
+    try:
+        value: dict[str, Any] = json.loads(_unpacked(block)[place])
+        value.keys()  # which nothing but an object has
+        return value
+    except _DAMAGE as problem:
+        raise ContentDamaged(problem) from problem
 
 
 @lru_cache(maxsize=KEPT_PARSED)
 def _parsed_curves(block: Block, place: int) -> dict[str, Curve]:
-    return {name: _points(points) for name, points in json.loads(_unpacked(block)[place]).items()}
+    try:
+        return {name: _points(points) for name, points in json.loads(_unpacked(block)[place]).items()}
+    except _DAMAGE as problem:
+        raise ContentDamaged(problem) from problem
 
 
 def _points(points: Sequence[Sequence[float]]) -> Curve:

@@ -84,6 +84,8 @@ class TrialRecord:
             raise ValueError(f"attempt: {self.attempt} is not a count of earlier runs; use 0 or more")
         if self.started_at.tzinfo is None:
             raise ValueError("started_at: needs a time zone; records are kept in UTC")
+        if not math.isfinite(self.seconds + self.setup_seconds + self.wall_seconds):
+            raise ValueError("seconds, setup_seconds and wall_seconds are finite numbers")
         if not math.isfinite(sum(self.metrics.values())):  # which is quicker than to look at each
             bad = [name for name, value in self.metrics.items() if not math.isfinite(value)]
             if not bad:  # the sum alone is too large

@@ -46,7 +46,7 @@ def load_table(study_dir: Path) -> MainTable:
     Raises:
         FileNotFoundError: the study never ran.
         ValueError: its manifest is damaged.
-        LedgerDamaged: a part of its ledger is.
+        LedgerDamaged: a part of its ledger is; ContentDamaged: a record in it is.
     """
     manifest = StudyManifest.load(study_dir)
     return table_of_cells(manifest, select_records(manifest, Ledger(study_dir / LEDGER_FOLDER).records()))
