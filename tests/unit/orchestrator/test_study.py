@@ -740,6 +740,17 @@ STUDIES = st.fixed_dictionaries(
 fuzz = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 
 
+HOSTILE_FILES = (
+    st.binary()
+    | st.text().map(lambda t: t.encode("utf-8", "surrogatepass"))
+    | (NESTED | STUDIES).map(lambda data: yaml.safe_dump(data, allow_unicode=True).encode("utf-8", "surrogatepass"))
+    | st.dictionaries(KEYS, NESTED, max_size=3).map(
+        lambda data: yaml.safe_dump({**yaml.safe_load(MINIMAL), **data}).encode("utf-8", "surrogatepass")
+    )
+)
+"""Whole files, for the long form of these tests under `benchmarks/`."""
+
+
 def judge(study: Study, text: str | bytes, *overrides: str) -> None:
     """It is a study, whose arms and conditions can be derived, or it is refused in lines that can be printed."""
     try:
