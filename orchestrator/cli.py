@@ -6,6 +6,7 @@ Exit status: 0 done, 1 some trials failed, 2 the input is wrong, 130 interrupted
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -241,6 +242,24 @@ def ui(
     with interruptible(), serve_ui(tracking_uri(runs), host=host, port=port, experiment=name) as server:
         console.print(f"{server.url}   (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         server.wait()
+
+
+@app.command()
+def dashboard(
+    study: StudyName,
+    runs: Runs = Path("runs"),
+    port: Annotated[int | None, typer.Option(help="8080 or a free one unless given")] = None,
+) -> None:
+    """Show a study's tuning in optuna-dashboard, from its ledger, until Ctrl-C."""
+    folder = _study_dir(study, runs)
+    from orchestrator.dashboard import LOOPBACK, make_dashboard
+    from orchestrator.signals import interruptible
+
+    with data_errors(), make_dashboard(folder, port=port) as server:
+        address = f"http://{LOOPBACK}:{server.server_port}/"
+        new_console().print(f"{address}   (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        with interruptible(), suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 @app.command()

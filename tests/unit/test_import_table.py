@@ -22,7 +22,8 @@ ONLY = {  # (package, of ours): the modules there that may be imported
 }
 NEVER = {"results": {"torch", "torchvision", "ray", "optuna", "mlflow"}, "search_spaces": {"torch", "ray", "mlflow"}}
 SOLE_HOME = {  # library: the only places that import it
-    "optuna": {"orchestrator/search.py", "search_spaces/distributions.py"},
+    "optuna": {"orchestrator/search.py", "orchestrator/dashboard.py", "search_spaces/distributions.py"},
+    "optuna_dashboard": {"orchestrator/dashboard.py"},
     "mlflow": {"orchestrator/mirror/store.py", "orchestrator/mirror/batches.py"},
     "pyarrow": {"results/ledger.py", "results/ledger_parts.py", "results/packed.py"},
     "matplotlib": {"results/plots.py"},
