@@ -172,11 +172,12 @@ def plan(
     from orchestrator.study import load_study
 
     loaded = load_study(study, overrides or [])
-    from orchestrator.forecast import ForecastOptions
     from orchestrator.plan_summary import plan_table, summarise_plan
 
     cluster = None
     if nodes is not None:
+        from orchestrator.forecast import ForecastOptions
+
         cluster = ForecastOptions(
             nodes=nodes,
             gpus_per_node=gpus_per_node,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +14,6 @@ from orchestrator.cell_state import CellState
 from orchestrator.changes import Decisions, changed_message, changes
 from orchestrator.cost import Work, disk, gpus_of_trials, hours, pools_to_make, trial_hours, trials_at_once, work_left
 from orchestrator.folders import StudyFolders
-from orchestrator.forecast import ForecastOptions, forecast
 from orchestrator.prospects import power_sentences, prospect_warnings, prospects
 from orchestrator.state import StudyState
 from orchestrator.study import LoadedStudy
@@ -24,6 +23,9 @@ from orchestrator.units import duration, size
 from orchestrator.warm_start import warm_start
 from results.ledger import Ledger
 from results.statistics import smallest_sign_flip_p
+
+if TYPE_CHECKING:
+    from orchestrator.forecast import ForecastOptions
 
 
 def summarise_plan(
@@ -93,6 +95,8 @@ def summarise_plan(
     summary["sentences"] = _sentences(summary, len(study.seed_list))
     summary["forecast"] = None
     if cluster is not None:
+        from orchestrator.forecast import forecast  # here, for a plan of this machine needs none of it
+
         blocks = len(pools_to_make(plan, folders, []))
         seconds = calibration.pool_seconds if calibration is not None else 0.0
         summary["forecast"] = forecast(plan, records, timings, cluster, pools=blocks, pool_seconds=seconds)

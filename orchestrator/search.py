@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import groupby
-from typing import Any, Protocol
-
-import optuna
-from optuna.samplers import BaseSampler
-from optuna.trial import Trial, TrialState, create_trial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.cell import Cell
 from results.constraints import parse_constraint
 from results.records import TrialRecord
 from results.selection import objective
 from search_spaces import contains
-from search_spaces.distributions import distributions
+from trainables.lazy import LazyModule
 from trainables.seeds import stream_seed
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+    from optuna.trial import Trial
+else:  # a plan, and a run of which nothing is left to suggest, need none
+    optuna = LazyModule("optuna")
 
 LARGE = 1e9
 """Stands for an objective or constraint that a trial has no value of."""
-_STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+_STATES = {"completed": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 _KEEPS_ITS_OWN_NOTES = ("cma-es", "nsga-ii", "qmc")
 """Samplers that write into the trials they suggest; to rebuild their study, every suggestion is asked for again."""
 
@@ -45,17 +49,30 @@ class CellSearch:
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self._distributions = distributions(cell.space)
         self._constraints = [parse_constraint(text) for text in cell.search.constraints]
-        names = cell.search.objectives
-        self._study = optuna.create_study(directions=["minimize"] * len(names))
         self._open: dict[int, Trial] = {}
         self._told = 0
-        for values, found in cell.warm:
+
+    @cached_property
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        from search_spaces.distributions import distributions  # which imports Optuna
+
+        return distributions(self._cell.space)
+
+    @cached_property
+    def _study(self) -> Study:
+        """Begun with what a warm start knows."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        study = optuna.create_study(directions=["minimize"] * len(self._cell.search.objectives))
+        for values, found in self._cell.warm:
             known = {n: v for n, v in values.items() if n in self._distributions}
-            if len(known) == len(self._distributions) and all(contains(cell.space[n], v) for n, v in known.items()):
-                trial = create_trial(params=known, distributions=self._distributions, values=list(found))
-                self._study.add_trial(trial)
+            if len(known) == len(self._distributions) and all(
+                contains(self._cell.space[n], v) for n, v in known.items()
+            ):
+                study.add_trial(
+                    optuna.trial.create_trial(params=known, distributions=self._distributions, values=list(found))
+                )
+        return study
 
     def suggest(self, history: Sequence[TrialRecord], number: int) -> dict[str, Any]:
         """Suggestion `number`, given the outcomes in `history`.
@@ -93,7 +110,7 @@ class CellSearch:
 
     def _tell(self, record: TrialRecord) -> None:
         """A stopped trial is told as PRUNED with its values at every step it reached, a failed one as FAIL."""
-        state = _STATES[record.status]
+        state = optuna.trial.TrialState[_STATES[record.status]]
         several = len(self._cell.search.objectives) > 1
         values = [min(objective(record, name), LARGE) for name in self._cell.search.objectives]
         bounds = {c.metric: min(c.violation(record.metrics), LARGE) for c in self._constraints}
@@ -101,13 +118,13 @@ class CellSearch:
         trial = self._open.pop(record.number, None)
         if trial is None:
             self._study.add_trial(
-                create_trial(
+                optuna.trial.create_trial(
                     state=state,
-                    values=values if state == TrialState.COMPLETE else None,
+                    values=values if state == optuna.trial.TrialState.COMPLETE else None,
                     params={n: record.suggested[n] for n in self._distributions},
                     distributions=self._distributions,
                     intermediate_values=dict(curve),
-                    constraints=bounds if state != TrialState.FAIL else None,
+                    constraints=bounds if state != optuna.trial.TrialState.FAIL else None,
                 )
             )
             return
@@ -115,7 +132,7 @@ class CellSearch:
             trial.report(value, step)
         for name, value in bounds.items():
             trial.set_constraint(name, value)
-        self._study.tell(trial, values if state == TrialState.COMPLETE else None, state)
+        self._study.tell(trial, values if state == optuna.trial.TrialState.COMPLETE else None, state)
 
     def _sampler(self, seed: int) -> BaseSampler:
         together = max(self._cell.generation, 1)
