@@ -62,9 +62,9 @@ def test_commands_run_in_order(tmp_path):
     (tmp_path / "studies" / "digits.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     commands = [shlex.split(line)[1:] for line in shell_lines() if line.startswith("ablate ")]
     verbs = [c[0] for c in commands]
-    assert set(verbs) >= {"run", "plan", "status", "report", "ui", "data", "list", "doctor"}
+    assert set(verbs) >= {"run", "plan", "status", "report", "ui", "dashboard", "sync", "data", "list", "doctor"}
     for arguments in commands:
-        if arguments[0] == "ui":
+        if arguments[0] in ("ui", "dashboard"):
             serves(arguments, tmp_path)
             continue
         result = ablate(*arguments, cwd=tmp_path)
@@ -75,7 +75,7 @@ def test_commands_run_in_order(tmp_path):
 
 
 def serves(arguments, folder):
-    """The UI says on which loopback address it answers, and ends with its server when told to."""
+    """A server says on which loopback address it answers, and ends with its server when told to."""
     output = folder / "ui.txt"
     with output.open("wb") as sink:
         server = subprocess.Popen(command(*arguments), cwd=folder, stdout=sink, stderr=sink, env=environment())
