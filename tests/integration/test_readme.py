@@ -54,7 +54,7 @@ def test_links_lead_somewhere():
         assert (ROOT / target).exists(), target
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_commands_run_in_order(tmp_path):
     """On the default study's names, with small numbers in its file."""
     study = {**SMALL, "study": "digits", "baselines": [], "search": {"trials": 1}}
