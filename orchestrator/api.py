@@ -197,9 +197,10 @@ def run(
     outcome = run_study(_loaded(study), options, console)
     if outcome.interrupted:
         raise KeyboardInterrupt(f"{outcome.ran} trials were recorded; run again to go on")
-    if outcome.report is None:
-        write_report(outcome.folders.study)
-    return _result(outcome.folders.study, ran=outcome.ran, failed=tuple(outcome.failed), stopped=outcome.stopped)
+    report = outcome.report or write_report(outcome.folders.study)
+    return _result(
+        outcome.folders.study, report.table, ran=outcome.ran, failed=tuple(outcome.failed), stopped=outcome.stopped
+    )
 
 
 def open_study(name: str, *, runs: str | Path = "runs") -> StudyResult:
@@ -221,9 +222,9 @@ def _loaded(study: LoadedStudy | StudySpec | str | Path | Mapping[str, Any]) -> 
     return load_study(study.values() if isinstance(study, StudySpec) else study)
 
 
-def _result(folder: Path, **known: Any) -> StudyResult:
+def _result(folder: Path, table: MainTable | None = None, **known: Any) -> StudyResult:
     from results.report import load_table
     from results.verdict import verdict
 
-    table = load_table(folder)
+    table = table or load_table(folder)
     return StudyResult(folder=folder, table=table, verdict=tuple(verdict(table)), **known)

@@ -253,8 +253,9 @@ def dashboard(
 ) -> None:
     """Show a study's tuning in optuna-dashboard, from its ledger, until Ctrl-C."""
     folder = _study_dir(study, runs)
-    from orchestrator.dashboard import LOOPBACK, make_dashboard
+    from orchestrator.dashboard import make_dashboard
     from orchestrator.signals import interruptible
+    from orchestrator.ui import LOOPBACK
 
     with data_errors(), make_dashboard(folder, port=port) as server:
         address = f"http://{LOOPBACK}:{server.server_port}/"
@@ -287,9 +288,9 @@ def sync(
             raise typer.Exit(SOME_FAILED)
         return
     if repair:
-        from orchestrator.mirror import repair as repair_store
+        from orchestrator.mirror import discard_changed
 
-        repair_store(folder, tracking_uri(runs))
+        discard_changed(folder, tracking_uri(runs))
     with MirrorProcess(folder, tracking_uri(runs), folder / "log" / "mlflow.log") as mirror:
         done = mirror.finish(timeout=3600)
     if done.error:

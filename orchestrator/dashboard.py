@@ -16,7 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
 
 from orchestrator.errors import AblateError
+from orchestrator.search import STATES
 from orchestrator.study import StudySpec
+from orchestrator.ui import LOOPBACK
 from results.cells import CellRecords, select_records
 from results.ledger import Ledger
 from results.manifest import CellInfo, StudyManifest
@@ -27,10 +29,8 @@ from search_spaces.distributions import distributions
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8080
 INSTALL = "pip install 'rs-ablate[dashboard]'"
-_STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -81,7 +81,7 @@ def storage_of(study_dir: Path) -> InMemoryStorage:
 
 
 def _trial(record: TrialRecord, cell: CellInfo, params: Mapping[str, Any], shapes: Mapping[str, Any]) -> FrozenTrial:
-    state = _STATES[record.status]
+    state = TrialState[STATES[record.status]]
     several = len(cell.objectives) > 1
     complete = state == TrialState.COMPLETE
     seconds = max(record.wall_seconds, record.setup_seconds + record.seconds)

@@ -27,7 +27,8 @@ else:  # a plan, and a run of which nothing is left to suggest, need none
 
 LARGE = 1e9
 """Stands for an objective or constraint that a trial has no value of."""
-_STATES = {"completed": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+STATES = {"completed": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+"""What Optuna calls the ways in which a trial ends."""
 _KEEPS_ITS_OWN_NOTES = ("cma-es", "nsga-ii", "qmc")
 """Samplers that write into the trials they suggest; to rebuild their study, every suggestion is asked for again."""
 
@@ -110,7 +111,7 @@ class CellSearch:
 
     def _tell(self, record: TrialRecord) -> None:
         """A stopped trial is told as PRUNED with its values at every step it reached, a failed one as FAIL."""
-        state = optuna.trial.TrialState[_STATES[record.status]]
+        state = optuna.trial.TrialState[STATES[record.status]]
         several = len(self._cell.search.objectives) > 1
         values = [min(objective(record, name), LARGE) for name in self._cell.search.objectives]
         bounds = {c.metric: min(c.violation(record.metrics), LARGE) for c in self._constraints}

@@ -127,8 +127,6 @@ def _start(uri: str, host: str, port: int, log_path: Path | None) -> subprocess.
         "-m",
         "mlflow",
         "server",
-        "--backend-store-uri",
-        uri,
         "--host",
         host,
         "--port",
@@ -164,7 +162,12 @@ def _start(uri: str, host: str, port: int, log_path: Path | None) -> subprocess.
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**os.environ, **{k: os.environ.get(k, v) for k, v in settings.items()}},
+            # the store's address may hold a password, and everybody on the machine can read a command line
+            env={
+                **os.environ,
+                "MLFLOW_BACKEND_STORE_URI": uri,
+                **{k: os.environ.get(k, v) for k, v in settings.items()},
+            },
         )
 
 

@@ -12,8 +12,17 @@ from orchestrator.mirror.environment import prepare_environment
 prepare_environment()  # mlflow reads its environment while it is imported, so this stands before the next lines
 
 from orchestrator.errors import MirrorError  # noqa: E402
-from orchestrator.mirror.checking import Difference, check, repair  # noqa: E402
+from orchestrator.mirror.checking import Difference, check, discard_changed  # noqa: E402
 from orchestrator.mirror.store import MLflowStore, StoreUnavailable  # noqa: E402
 from orchestrator.mirror.syncing import SyncResult, sync  # noqa: E402
 
-__all__ = ["Difference", "MLflowStore", "MirrorError", "StoreUnavailable", "SyncResult", "check", "repair", "sync"]
+__all__ = [
+    "Difference",
+    "MLflowStore",
+    "MirrorError",
+    "StoreUnavailable",
+    "SyncResult",
+    "check",
+    "discard_changed",
+    "sync",
+]

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from orchestrator.mirror.content import cell_key, trial_key
 from orchestrator.mirror.run_content import RunContent
 from orchestrator.mirror.store import MLflowStore, StoredRun
-from orchestrator.mirror.syncing import SyncResult, sync
 from orchestrator.mirror.wanted import Wanted, read_wanted
 
 SHOWN_CHARACTERS = 60
@@ -42,16 +41,14 @@ def check(study_dir: Path, store: MLflowStore | str) -> list[Difference]:
     return list(_differences(wanted, stored, store, study_dir))
 
 
-def repair(study_dir: Path, store: MLflowStore | str) -> SyncResult:
-    """Move every run that differs to MLflow's bin, then sync: afterwards the store says what the ledger does.
+def discard_changed(study_dir: Path, store: MLflowStore | str) -> None:
+    """Move every run that differs to MLflow's bin, so that the next sync writes it as the ledger has it.
 
     What somebody changed or noted in such a run goes to the bin with it. Raises what `check` does.
     """
     store = MLflowStore(store) if isinstance(store, str) else store
     for run_id in dict.fromkeys(d.run_id for d in check(study_dir, store) if d.run_id is not None):
         store.delete(run_id)
-    store.forget()
-    return sync(study_dir, store)
 
 
 def _differences(

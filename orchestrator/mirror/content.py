@@ -28,6 +28,7 @@ from results.statistics import mean_interval
 
 KEY_TAG = "ablate.key"
 COMPLETE_TAG = "ablate.complete"
+ARTIFACTS_TAG = "ablate.artifacts"
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
 

@@ -67,6 +67,11 @@ class RunContent:
             last[p.key] = max(last.get(p.key, (p.step, p.timestamp, p.value)), (p.step, p.timestamp, p.value))
         return {key: value for key, (_, _, value) in last.items()}
 
+    def artifacts_digest(self) -> str:
+        """A hash over its files: equal where none needs to be sent again. Empty where there is none."""
+        files = [dict(self.files), dict(self.attached), self.log]
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:32] if any(files) else ""
+
     def digest(self) -> str:
         """A hash over everything in it: equal where nothing needs to be written again."""
         text = json.dumps(asdict(self), sort_keys=True, default=str)

@@ -11,7 +11,6 @@ import getpass
 import logging
 import math
 import os
-import re
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,14 +21,15 @@ from urllib.parse import quote, urlsplit
 
 from orchestrator.errors import MirrorError
 from orchestrator.mirror.batches import batches
-from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, PARENT_TAG
+from orchestrator.mirror.content import ARTIFACTS_TAG, COMPLETE_TAG, KEY_TAG, PARENT_TAG
+from orchestrator.mirror.messages import in_words
 from orchestrator.mirror.run_content import RunContent
-from orchestrator.mirror_process import HIDDEN, without_secrets
+from orchestrator.mirror_process import without_secrets
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # between MLflow and SQLAlchemy, not ours to mend
     from mlflow import MlflowClient
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Run, ViewType
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Run, RunTag, ViewType
     from mlflow.exceptions import MlflowException
     from mlflow.store.tracking.dbmodels.models import SqlMetric, SqlRun, SqlTag
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -39,10 +39,6 @@ with warnings.catch_warnings():
 _SQLITE = "sqlite:///"
 _SQLITE_HEADER = b"SQLite format 3\x00"
 _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
-
-_REMEDY = (
-    "; set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, to what the server knows"
-)
 
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -64,6 +60,8 @@ class KnownRun:
     complete: str | None
     """What its `ablate.complete` says; None where writing it was interrupted."""
     parent: str | None = None
+    artifacts: str = ""
+    """What its `ablate.artifacts` says: a hash of the files that it has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,7 +169,7 @@ class MLflowStore:
             tags = self._tags_of_runs(experiment_id)
             known: dict[str, KnownRun] = {}
             for run_id, values in tags:
-                run = KnownRun(run_id, values.get(COMPLETE_TAG), values.get(PARENT_TAG))
+                run = KnownRun(run_id, values.get(COMPLETE_TAG), values.get(PARENT_TAG), values.get(ARTIFACTS_TAG, ""))
                 other = known.setdefault(values[KEY_TAG], run)
                 if other is not run:
                     keep, spare = (run, other) if run.complete and not other.complete else (other, run)
@@ -191,25 +189,21 @@ class MLflowStore:
             run = self._connected().create_run(experiment_id, content.started, tags, content.name)
             return str(run.info.run_id)
 
-    def fill(self, run_id: str, content: RunContent, complete: str, study_dir: Path, *, tags: bool) -> None:
-        """Write everything else of `content` and, last, that the run is complete.
+    def fill(self, run: KnownRun, content: RunContent, complete: str, study_dir: Path, *, tags: bool) -> KnownRun:
+        """Write everything else of `content` and, last, that the run is complete; returns what is known of it then.
 
         Args:
-            run_id: the run.
+            run: the run, which keeps the files that it has.
             content: what it shall hold.
             complete: the value of `ablate.complete`.
             study_dir: what `content.log` is relative to.
             tags: also write the tags and the name; needless right after `create`.
         """
+        run_id, artifacts = run.run_id, content.artifacts_digest()
         with self._problems():
             client = self._connected()
-            for path, text in content.files.items():
-                client.log_text(run_id, text, path)
-            if content.log and (study_dir / content.log).is_file():
-                client.log_artifact(run_id, str(study_dir / content.log), "log")
-            for path in content.attached:
-                if (study_dir / path).is_file():
-                    client.log_artifact(run_id, str(study_dir / path), str(PurePosixPath(path).parent))
+            if artifacts != run.artifacts:
+                self._send(run_id, content, study_dir)
             if content.dataset is not None:
                 data = content.dataset
                 dataset = Dataset(data.name, data.digest, "local", data.source, profile=data.profile)
@@ -218,12 +212,25 @@ class MLflowStore:
                 client.update_run(run_id, content.status, content.name)
             if content.ended is not None:
                 client.set_terminated(run_id, content.status, content.ended)
-            done = {COMPLETE_TAG: complete}
+            done = {COMPLETE_TAG: complete} | ({ARTIFACTS_TAG: artifacts} if artifacts else {})
             for metrics, params, batch_tags in batches(content, content.tags if tags else done):
                 client.log_batch(run_id, metrics, params, batch_tags, synchronous=True)
             if tags:
                 self._settle(run_id, content)
-                client.set_tag(run_id, COMPLETE_TAG, complete)
+                client.log_batch(run_id, tags=[RunTag(key, value) for key, value in done.items()], synchronous=True)
+        return KnownRun(run_id, complete, run.parent, artifacts)
+
+    def _send(self, run_id: str, content: RunContent, study_dir: Path) -> None:
+        """All files of a run; what is no longer there is left out."""
+        client = self._connected()
+        for path, text in content.files.items():
+            client.log_text(run_id, text, path)
+        folders = {path: str(PurePosixPath(path).parent) for path in content.attached}
+        if content.log:
+            folders[content.log] = "log"
+        for path, folder in folders.items():
+            if (study_dir / path).is_file():
+                client.log_artifact(run_id, str(study_dir / path), folder)
 
     def _settle(self, run_id: str, content: RunContent) -> None:
         """Make the last values of metrics those of `content`, NaN where it has none.
@@ -286,7 +293,7 @@ class MLflowStore:
         """(run id, tags) of every active run that has a key, oldest first."""
         client = self._connected()
         store = getattr(getattr(client, "_tracking_client", None), "store", None)
-        wanted = (KEY_TAG, COMPLETE_TAG, PARENT_TAG)
+        wanted = (KEY_TAG, COMPLETE_TAG, PARENT_TAG, ARTIFACTS_TAG)
         runs: dict[str, dict[str, str]] = {}
         if isinstance(store, SqlAlchemyStore):
             with store.ManagedSessionMaker() as session:
@@ -377,18 +384,9 @@ class MLflowStore:
             yield
         except MlflowException as problem:
             kind = ContentRefused if problem.error_code in _REFUSED else StoreUnavailable
-            raise kind(self._said(problem)) from problem
+            raise kind(in_words(problem, self.uri)) from problem
         except (SQLAlchemyError, OSError) as problem:
-            raise StoreUnavailable(self._said(problem)) from problem
-
-    def _said(self, problem: BaseException) -> str:
-        """An error in one line, with what to do about it where the server does not know the user, and without secrets."""
-        text = " ".join(str(problem).replace(self.uri, self.shown).split())
-        parts = urlsplit(self.uri)
-        for secret in filter(None, (parts.password, os.environ.get("MLFLOW_TRACKING_TOKEN"))):
-            text = text.replace(secret, HIDDEN)
-        remedy = _REMEDY if self.is_server and re.search(r"error code 40[13]\b", text) else ""
-        return f"{self.shown}: {text[:500]}{remedy}"
+            raise StoreUnavailable(in_words(problem, self.uri)) from problem
 
 
 def _user() -> str:

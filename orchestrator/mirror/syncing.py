@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.mirror.content import experiment_tags, trial_key
@@ -105,7 +105,7 @@ class _Sync:
         run = self.known.get(key)
         if run is not None and parent is not None and run.parent != parent:
             self.store.reparent(run.run_id, parent)
-            self.known[key] = KnownRun(run.run_id, run.complete, parent)
+            self.known[key] = replace(run, parent=parent)
 
     def _write_trial(self, record: TrialRecord, parent: str) -> bool:
         content = self.wanted.trial(record)
@@ -136,6 +136,4 @@ class _Sync:
             self.refused.append(f"{content.name}: {problem}")
 
     def _fill(self, content: RunContent, complete: str, *, tags: bool) -> None:
-        run = self.known[content.key]
-        self.store.fill(run.run_id, content, complete, self.study_dir, tags=tags)
-        self.known[content.key] = KnownRun(run.run_id, complete, run.parent)
+        self.known[content.key] = self.store.fill(self.known[content.key], content, complete, self.study_dir, tags=tags)

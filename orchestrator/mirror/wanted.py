@@ -21,6 +21,7 @@ from orchestrator.mirror.run_content import RunContent
 from results.cells import CellRecords, select_records
 from results.ledger import Ledger, LedgerDamaged
 from results.manifest import StudyManifest
+from results.packed import ContentDamaged
 from results.records import TrialRecord
 
 
@@ -39,18 +40,24 @@ class Wanted:
         return place(record, self.arms)
 
     def trial(self, record: TrialRecord) -> RunContent:
-        """The run of a record; made when it is asked for, since few of a long study's are."""
-        return trial_content(record, self.manifest)
+        """The run of a record; made when it is asked for, since few of a long study's are. Raises MirrorError."""
+        try:
+            return trial_content(record, self.manifest)
+        except ContentDamaged as problem:
+            raise MirrorError(str(problem)) from problem
 
 
 def read_wanted(study_dir: Path) -> Wanted:
     """Read a study's folder. Raises MirrorError."""
     try:
-        manifest, records = StudyManifest.load(study_dir), Ledger(study_dir / "ledger").records()
+        return _wanted(study_dir, StudyManifest.load(study_dir), Ledger(study_dir / "ledger").records())
     except FileNotFoundError as problem:
         raise MirrorError(f"{study_dir}: no study.json there; `ablate run` writes it") from problem
     except (ValueError, LedgerDamaged) as problem:
         raise MirrorError(str(problem)) from problem
+
+
+def _wanted(study_dir: Path, manifest: StudyManifest, records: Sequence[TrialRecord]) -> Wanted:
     selected = select_records(manifest, records)
     of_place = {Place(c.cell.cell, c.cell.arm): c for c in selected.values()}
     arms = arms_by_cell(manifest)

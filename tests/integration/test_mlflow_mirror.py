@@ -12,15 +12,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.mirror import MirrorError, MLflowStore, StoreUnavailable, SyncResult, check, repair, sync
+from orchestrator.mirror import MirrorError, MLflowStore, StoreUnavailable, SyncResult, check, discard_changed, sync
 from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, NOTE_TAG, PARENT_TAG
 from orchestrator.mirror_process import MirrorProcess, MirrorStatus
 from results.manifest import StudyManifest
+from results.packed import PackedCurves
 from results.records import TrialRecord
 from tests.integration.mlflow_studies import append, make_manifest, make_record, some_records, write_study
 
@@ -554,13 +556,16 @@ def test_a_check_names_every_difference_and_a_repair_mends_them(runs: Path, uri:
     assert ("digits", "artifact study.yaml: not in MLflow") in found
     assert len({run for run, _ in found}) == 10
 
-    repair(study_dir, uri)
+    discard_changed(study_dir, uri)
+    sync(study_dir, uri)
     assert differences(study_dir, uri) == []
     active = client.search_runs([experiment], max_results=1000)
     assert [run.info.run_name for run in active if KEY_TAG not in run.data.tags] == ["a run of the user's own"]
 
 
-def test_the_report_is_an_artifact_of_the_study_and_follows_it(runs: Path, uri: str) -> None:
+def test_the_report_is_an_artifact_of_the_study_and_follows_it(
+    runs: Path, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study_dir = write_study(runs, some_records())
     report = study_dir / "report"
     (report / "figures").mkdir(parents=True)
@@ -581,6 +586,10 @@ def test_the_report_is_an_artifact_of_the_study_and_follows_it(runs: Path, uri: 
     sync(study_dir, uri)
     assert page() == "<p>second"
     assert differences(study_dir, uri) == []
+    monkeypatch.setattr(MlflowClient, "log_artifact", lambda *_, **__: pytest.fail("sends the same files again"))
+    append(study_dir, make_record(0, "tune", 2))
+    assert sync(study_dir, MLflowStore(uri)).written == 1
+    assert differences(study_dir, uri) == []
 
 
 def test_a_mean_that_no_longer_holds_is_taken_back(runs: Path, uri: str) -> None:
@@ -596,3 +605,11 @@ def test_a_mean_that_no_longer_holds_is_taken_back(runs: Path, uri: str) -> None
         make_manifest(evaluation_seeds=seeds).save(study_dir)
         sync(study_dir, uri)
         assert differences(study_dir, uri) == []
+
+
+def test_a_record_that_no_trial_wrote_is_said(runs: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study_dir = write_study(runs, [])
+    odd = replace(make_record(0, "tune", 0), curves=PackedCurves.of_texts(['{"val_error": 3}'])[0])
+    monkeypatch.setattr("orchestrator.mirror.wanted.Ledger.records", lambda self: [odd])
+    with pytest.raises(MirrorError, match="no trial wrote"):
+        sync(study_dir, uri)

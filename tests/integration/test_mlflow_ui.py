@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,12 @@ def test_the_server_listens_on_loopback_only(ui: RunningUI) -> None:
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     listening = [line[1].split(":")[0] for line in lines if line[3] == "0A" and int(line[1].split(":")[1], 16) == port]
     assert listening == ["0100007F"]
+
+
+def test_the_stores_address_is_on_no_command_line(ui: RunningUI, uri: str) -> None:
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            assert uri.encode() not in process.read_bytes()
 
 
 def test_a_page_of_another_site_cannot_reach_it_by_a_name_of_its_own(ui: RunningUI) -> None:

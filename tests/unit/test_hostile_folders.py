@@ -70,7 +70,7 @@ def read_folder(edits: list[Any], cells: list[Any]) -> None:
         assert sorted(Path(name).glob("*")) == around
         page = report.page.read_text(encoding="utf-8")
         Page().feed(page)
-        assert f"onerror=alert({MARK}" not in page
+        assert "<img src=x" not in page
         assert "\\write18{" not in (folder / "report" / "table.tex").read_text(encoding="utf-8")
         for file in report.files:
             assert file.resolve().is_relative_to(folder.resolve() / "report")

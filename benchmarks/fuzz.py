@@ -1,20 +1,23 @@
 """Hostile inputs by the thousand: study files, manifests, ledgers, files of arrays, and whole folders for the report.
 
-    python benchmarks/hostile.py [--inputs 10000]
+    python benchmarks/fuzz.py [--inputs 10000] [--json]
 
 Each must end in a result or in an error that is made for it. While it is read, a hook notes every program that is started, every
 connection, every class that pickle looks up and every file outside the study's folder that is written. Prints a row for each
-kind; exit status 1 if anything was seen. `tests/unit/test_hostile_folders.py` is the short form.
+kind, or one object with `inputs`, `crashes` and `escapes`; exit status 1 if anything was seen.
+`tests/unit/test_hostile_folders.py` is the short form.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.hostile import CELLS, DAMAGE, EDITS, damaged
+from tests.hostile import CELLS, DAMAGE, EDITS, Escaped, damaged
 from tests.unit import test_hostile_folders as folders
 from tests.unit.orchestrator import test_study as studies
 
@@ -32,23 +35,34 @@ SHARES = {"study files": 0.3, "manifests": 0.25, "ledgers": 0.25, "arrays": 0.15
 
 def main() -> int:
     """Run the command; returns its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(description="Hostile inputs by the thousand", allow_abbrev=False)
     parser.add_argument("--inputs", type=int, default=10_000)
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     options = parser.parse_args()
-    total: Counter[str] = Counter()
+    total: Counter[str] = Counter(inputs=0, crashes=0, escapes=0)
+    rows = ["| kind | inputs | crashes | escapes | seconds |", "| --- | --- | --- | --- | --- |"]
     with tempfile.TemporaryDirectory() as name:
         kinds = _kinds(Path(name))
-        print("| kind | inputs | crashes, code run, paths escaped | seconds |\n| --- | --- | --- | --- |")
         for kind, share in SHARES.items():
             began = time.perf_counter()
             strategies, read = kinds[kind]
-            tried, faults = _try(strategies, read, round(share * options.inputs))
-            total.update(inputs=tried, faults=len(faults))
-            print(f"| {kind} | {tried:,} | {len(faults)} | {time.perf_counter() - began:.0f} |", flush=True)
-            for fault in list(dict.fromkeys(faults))[:5]:
-                print(f"    {fault}", file=sys.stderr)
-    print(f"| all | {total['inputs']:,} | {total['faults']} | |")
-    return 1 if total["faults"] else 0
+            found = _try(strategies, read, round(share * options.inputs))
+            crashes, escapes = (
+                [f for f in found.faults if isinstance(f, Escaped) is escaped] for escaped in (False, True)
+            )
+            counts = {"inputs": found.tried, "crashes": len(crashes), "escapes": len(escapes)}
+            total.update(counts)
+            rows.append(
+                f"| {kind} | {' | '.join(f'{n:,}' for n in counts.values())} | {time.perf_counter() - began:.0f} |"
+            )
+            print(rows[-1], file=sys.stderr, flush=True)
+            for line in list(dict.fromkeys(map(_line, found.faults)))[:5]:
+                print(f"    {line}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(dict(total)))
+    else:
+        print("\n".join([*rows, f"| all | {' | '.join(f'{n:,}' for n in total.values())} | |"]))
+    return 1 if total["crashes"] or total["escapes"] else 0
 
 
 def _kinds(folder: Path) -> dict[str, tuple[tuple[st.SearchStrategy[Any], ...], Callable[..., None]]]:
@@ -68,12 +82,16 @@ def _kinds(folder: Path) -> dict[str, tuple[tuple[st.SearchStrategy[Any], ...], 
     }
 
 
-def _try(
-    strategies: tuple[st.SearchStrategy[Any], ...], read: Callable[..., None], inputs: int
-) -> tuple[int, list[str]]:
-    """How many inputs were read, and what went wrong, one line each."""
-    tried = 0
-    faults: list[str] = []
+@dataclass
+class Found:
+    """What came of the inputs of one kind."""
+
+    tried: int = 0
+    faults: list[Exception] = field(default_factory=list)
+
+
+def _try(strategies: tuple[st.SearchStrategy[Any], ...], read: Callable[..., None], inputs: int) -> Found:
+    found = Found()
 
     @settings(
         max_examples=inputs,
@@ -84,15 +102,18 @@ def _try(
     )
     @given(st.tuples(*strategies))
     def one(values: tuple[Any, ...]) -> None:
-        nonlocal tried
-        tried += 1
+        found.tried += 1
         try:
             read(*values)
         except Exception as problem:
-            faults.append(f"{type(problem).__name__}: {' '.join(str(problem).split())[:200]}")
+            found.faults.append(problem)
 
     one()
-    return tried, faults
+    return found
+
+
+def _line(fault: Exception) -> str:
+    return f"{type(fault).__name__}: {' '.join(str(fault).split())[:200]}"
 
 
 if __name__ == "__main__":
