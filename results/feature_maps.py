@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from results.arrays import ArraysDamaged, read_arrays
 from results.cells import CellRecords
 from results.headroom import fixmatch_among
 from results.manifest import ArmInfo
@@ -19,10 +19,6 @@ FEATURES_FOLDER = "features"
 MOST_IMAGES = 10_000
 MOST_COMPONENTS = 64
 _SHRINKAGE = 0.01
-
-
-class FeaturesDamaged(Exception):
-    """A file of features that cannot be shown; the message names it and the rule that it breaks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +48,7 @@ def feature_maps(
 ) -> tuple[FeatureMap, ...]:
     """FixMatch's features and the full method's, of their first evaluation seed; without what the study's folder lacks.
 
-    Nothing where no synthetic image is among them. Raises FeaturesDamaged.
+    Nothing where no synthetic image is among them. Raises ArraysDamaged.
     """
     fixmatch = fixmatch_among(arms)
     names = dict.fromkeys([*([fixmatch.name] if fixmatch else []), table.reference])
@@ -72,16 +68,15 @@ def feature_maps(
 def read_features(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]] | None:
     """Features [n, d], classes [n] and synthetic [n] of a file that a trial sent; None where there is none.
 
-    Raises FeaturesDamaged.
+    Raises ArraysDamaged.
     """
-    try:
-        with path.open("rb") as handle:
-            archive = np.load(handle, allow_pickle=False)
-            features, classes, synthetic = (archive[name] for name in ("features", "classes", "synthetic"))
-    except FileNotFoundError:
+    arrays = read_arrays(path)
+    if arrays is None:
         return None
-    except (OSError, ValueError, EOFError, KeyError, IndexError, TypeError, zipfile.BadZipFile) as problem:
-        raise FeaturesDamaged(f"{path.name}: cannot be read ({problem})") from problem
+    try:
+        features, classes, synthetic = (arrays[name] for name in ("features", "classes", "synthetic"))
+    except KeyError as problem:
+        raise ArraysDamaged(f"{path.name}: needs {problem}") from problem
     n = len(classes) if classes.ndim == 1 else -1
     if (
         features.dtype != np.float16
@@ -93,7 +88,7 @@ def read_features(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], N
         or n > MOST_IMAGES
         or not np.isfinite(features).all()
     ):
-        raise FeaturesDamaged(
+        raise ArraysDamaged(
             f"{path.name}: `features` {features.dtype} {features.shape}, `classes` {classes.dtype} {classes.shape} and "
             f"`synthetic` {synthetic.dtype} {synthetic.shape} are not finite float16 [n, d], int16 [n] and bool [n] "
             f"with n ≤ {MOST_IMAGES:,} and d ≤ {MOST_COMPONENTS}"

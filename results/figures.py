@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from results.arrays import ArraysDamaged, read_arrays
 from results.cells import CellRecords
 from results.records import TrialRecord
 from results.statistics import Interval, mean_interval
@@ -130,10 +130,6 @@ class FrontPanels:
     panels: tuple[FrontPanel, ...]
     left_out: int
     """Arms beyond `MAX_FRONT_PANELS`."""
-
-
-class PicturesDamaged(Exception):
-    """A file of pictures that cannot be shown; the message names it and the rule that it breaks."""
 
 
 def effects(table: ConditionTable) -> Effects:
@@ -257,21 +253,14 @@ def load_pictures(study_dir: Path) -> PictureGrid | None:
     """Read `images.npz`: `real`, `classes` and one `synthetic_<generator>` per generator; None where there is no file.
 
     Raises:
-        PicturesDamaged: the file cannot be read, or an array has another layout than [classes, images, H, W, C] uint8.
+        ArraysDamaged: the file cannot be read, or an array has another layout than [classes, images, H, W, C] uint8.
     """
     path = study_dir / PICTURES_NAME
-    try:
-        with path.open("rb") as handle:
-            archive = np.load(handle, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
+    arrays = read_arrays(path)
+    if arrays is None:
         return None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
-        raise PicturesDamaged(f"{path.name}: cannot be read ({problem})") from problem
     if "classes" not in arrays or arrays["classes"].ndim != 1:
-        raise PicturesDamaged(f"{path.name}: needs a list `classes`")
+        raise ArraysDamaged(f"{path.name}: needs a list `classes`")
     classes = tuple(str(c) for c in arrays["classes"])
     generators = sorted(name for name in arrays if name.startswith("synthetic_"))
     sources = []
@@ -285,7 +274,7 @@ def load_pictures(study_dir: Path) -> PictureGrid | None:
             or len(images) != len(classes)
             or images.shape[-1] not in (1, 3)
         ):
-            raise PicturesDamaged(
+            raise ArraysDamaged(
                 f"{path.name}: `{name}` is {images.dtype} {images.shape}, "
                 f"not uint8 [{len(classes)} classes, images, H, W, 1 or 3]"
             )

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results import figures
+from results.arrays import ArraysDamaged
 from results.cells import CellRecords, select_records
 from results.display import number, signed
-from results.feature_maps import FeatureMap, FeaturesDamaged, feature_maps
+from results.feature_maps import FeatureMap, feature_maps
 from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS, Effects, Panel, PictureGrid
 from results.ledger import Ledger
 from results.manifest import StudyManifest
@@ -103,7 +104,7 @@ def _draw_all(
     pictures = None
     try:
         pictures = figures.load_pictures(study_dir)
-    except figures.PicturesDamaged as problem:
+    except ArraysDamaged as problem:
         notes.append(f"The images are not shown. {problem}")
     for condition in table.conditions:
         several = len(table.conditions) > 1
@@ -135,7 +136,7 @@ def _draw_features(
 ) -> list[PageFigure]:
     try:
         maps = feature_maps(table, cells, manifest.arms, study_dir)
-    except FeaturesDamaged as problem:
+    except ArraysDamaged as problem:
         notes.append(f"The features are not shown. {problem}")
         return []
     return [_features(maps, pictures.classes if pictures else ())] if maps else []

@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from results.feature_maps import FeaturesDamaged, read_features
-from results.figures import PicturesDamaged, load_pictures
+from results.arrays import ArraysDamaged
+from results.feature_maps import read_features
+from results.figures import load_pictures
 from results.ledger import Ledger, LedgerDamaged
 from results.manifest import ManifestDamaged, StudyManifest
 from results.packed import ContentDamaged
@@ -100,9 +101,9 @@ def read_arrays(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as name, watch.over(Path(name)):
         path = Path(name) / "images.npz"
         path.write_bytes(content)
-        with suppress(PicturesDamaged):
+        with suppress(ArraysDamaged):
             load_pictures(Path(name))
-        with suppress(FeaturesDamaged):
+        with suppress(ArraysDamaged):
             read_features(path)
 
 

@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from results.arrays import ArraysDamaged
 from results.cells import select_records
-from results.feature_maps import FeaturesDamaged, discriminant_plane, feature_maps, read_features
+from results.feature_maps import discriminant_plane, feature_maps, read_features
 from results.plots import draw_feature_maps
 from results.report import write_report
 from results.tables import table_of_cells
@@ -89,7 +90,7 @@ def test_a_damaged_file_is_named_and_the_report_goes_on(change, study):
     _, _, folder, first = study
     path = features(folder, first["rsmatch"].trial_id)
     np.savez(path, **{**dict(np.load(path)), **change})
-    with pytest.raises(FeaturesDamaged, match=path.name):
+    with pytest.raises(ArraysDamaged, match=path.name):
         read_features(path)
     page = write_report(folder).page.read_text(encoding="utf-8")
     assert f"The features are not shown. {path.name}" in page
@@ -99,7 +100,7 @@ def test_a_damaged_file_is_named_and_the_report_goes_on(change, study):
 def test_a_file_that_holds_no_arrays_is_damaged(content, tmp_path):
     path = tmp_path / "trial.npz"
     path.write_bytes(content)
-    with pytest.raises(FeaturesDamaged, match="cannot be read"):
+    with pytest.raises(ArraysDamaged, match="cannot be read"):
         read_features(path)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from results import figures
+from results.arrays import ArraysDamaged
 from results.cells import select_records
 from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS
 from results.plots import draw_effects, draw_fronts, draw_panels, draw_pictures
@@ -115,17 +116,17 @@ def test_pictures_are_read_real_first(tmp_path):
 )
 def test_pictures_of_another_layout_are_refused(tmp_path, arrays):
     np.savez(tmp_path / "images.npz", **arrays)
-    with pytest.raises(figures.PicturesDamaged, match=r"images\.npz"):
+    with pytest.raises(ArraysDamaged, match=r"images\.npz"):
         figures.load_pictures(tmp_path)
 
 
 def test_file_that_is_no_archive_is_refused(tmp_path):
     with (tmp_path / "images.npz").open("wb") as handle:
         np.save(handle, np.zeros(3))
-    with pytest.raises(figures.PicturesDamaged, match="single array"):
+    with pytest.raises(ArraysDamaged, match="single array"):
         figures.load_pictures(tmp_path)
     (tmp_path / "images.npz").write_bytes(b"PK\x03\x04 broken")
-    with pytest.raises(figures.PicturesDamaged):
+    with pytest.raises(ArraysDamaged):
         figures.load_pictures(tmp_path)
 
 
