@@ -178,7 +178,7 @@ def real_idle(plan: Plan, records: Sequence[Any], slower: float) -> float:
         run_trials(
             driver,
             sleeper(records, slower),
-            processes=actors,
+            processes=lambda: actors,
             cpus=1,
             gpus=0,
             cache=folders.pools,

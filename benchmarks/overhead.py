@@ -245,7 +245,7 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
             run_trials(
                 driver,
                 instant(),
-                processes=actors,
+                processes=lambda: actors,
                 cpus=1,
                 gpus=0,
                 cache=folders.pools,

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from orchestrator.cluster import lost_cluster
+from orchestrator.cluster_watch import lost_cluster
 from orchestrator.view import PLAIN_SECONDS
 from trainables.data.base import DatasetDamaged, DatasetMissing
 from trainables.data.datasets import dataset_of

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
+from orchestrator.cluster_watch import Endpoint, Endpoints, LocalProcesses, answers, watched
 from orchestrator.errors import AblateError
-from orchestrator.sections import ResourcesSpec
 
 _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -30,110 +25,13 @@ _ENVIRONMENT = {
     "TUNE_RESULT_BUFFER_LENGTH": "1",
     "TUNE_WARN_THRESHOLD_S": "60",
 }
-
-_DAEMONS = ("raylet", "gcs_server")
-_SECONDS_BETWEEN_LOOKS = 1.0
-_PATIENCE = 10.0
-"""Seconds for workers to end by themselves once their raylet is gone."""
-_LONGEST_FAREWELL = 20.0
-"""Seconds for the driver to leave a cluster that is gone, before it is ended where it stands."""
+_CLIENT = "ray://"
+_CLIENT_PORT = 10001
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-class ClusterLost(AblateError):
-    """Ray ended under a study that was running on it."""
-
-
-class _LocalProcesses:
-    """The processes of the cluster that this process started; knows none where there is no /proc.
-
-    Where its raylet dies, Ray leaves the driver waiting for good and the workers alive. So the driver looks after them. Without a
-    gcs_server, calls into Ray do not even return: then a thread says why, and ends the process.
-    """
-
-    def __init__(self, console: Console | None) -> None:
-        self._console = console
-        self._ended = threading.Event()
-        self._before = _children(os.getpid())
-        self._started: dict[int, str] = {}
-        """When each process of the cluster started; a number that another process has taken since is not ours to end."""
-        self._daemons: dict[int, str] = {}
-
-    def began(self) -> None:
-        """Look at what Ray has started, and watch it from now on."""
-        mine = _children(os.getpid()) - self._before
-        self._daemons = {pid: found.name for pid in mine if (found := _process(pid)) and found.name in _DAEMONS}
-        self._started = {pid: found.started for pid in mine if (found := _process(pid))}
-        threading.Thread(target=self._watch, name="cluster-watch", daemon=True).start()
-
-    def lost(self) -> ClusterLost | None:
-        """The loss of a daemon; None while all is well."""
-        name = next((name for pid, name in self._daemons.items() if not self._lives(pid)), None)
-        if name is None:
-            return None
-        return ClusterLost(
-            f"Ray's {name} process ended (killed, or out of memory?); what was recorded is safe: run the study again, "
-            "and it goes on"
-        )
-
-    def _watch(self) -> None:
-        while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):
-            for daemon in self._daemons:
-                for pid in _children(daemon):
-                    if pid not in self._started and (found := _process(pid)):
-                        self._started[pid] = found.started
-            lost = self.lost()
-            if lost is not None and not self._ended.wait(_LONGEST_FAREWELL):
-                if self._console is not None:
-                    self._console.print(Text(str(lost), style="red"), soft_wrap=True)
-                self.end(patience=0.0)
-                os._exit(1)
-
-    def end(self, patience: float = _PATIENCE) -> None:
-        """Wait for what is left, then kill it."""
-        self._ended.set()
-        deadline = time.monotonic() + patience
-        while (left := [pid for pid in self._started if self._lives(pid)]) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-    def _lives(self, pid: int) -> bool:
-        found = _process(pid)
-        return found is not None and found.started == self._started.get(pid)
-
-
-@dataclass(frozen=True, slots=True)
-class _Process:
-    name: str
-    started: str
-
-
-def _process(pid: int) -> _Process | None:
-    """A process that is alive, and no zombie."""
-    try:
-        name, rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split("(", 1)[1].rsplit(")", 1)
-    except (OSError, IndexError):
-        return None
-    fields = rest.split()
-    return None if fields[0] in "ZX" else _Process(name, fields[19])
-
-
-def _children(pid: int) -> set[int]:
-    """Its direct children, of all its threads."""
-    found: set[int] = set()
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):  # a thread that has just ended
-            found.update(map(int, path.read_text(encoding="ascii").split()))
-    return found
-
-
-_local: _LocalProcesses | None = None
-
-
-def lost_cluster() -> ClusterLost | None:
-    """Why the cluster that this process started cannot go on; None while it can, and for a cluster that was there before."""
-    return None if _local is None else _local.lost()
+class ClusterUnreachable(AblateError):
+    """No cluster answers at the address that the user gave, or it does not take this driver."""
 
 
 @contextmanager
@@ -143,13 +41,19 @@ def cluster(
     console: Console | None = None,
     num_cpus: int | None = None,
     num_gpus: int | None = None,
+    code: Path | None = None,
 ) -> Iterator[Any]:
     """Connect to `address`, or start a cluster of this machine on loopback; yields the ray module.
 
-    `console` hears of a loss of the cluster that ends this process.
+    Args:
+        address: `auto`, `HOST:PORT` of the head, or `ray://HOST:PORT` of Ray Client; None for this machine.
+        console: Hears of a loss of the cluster that ends this process.
+        num_cpus: Of a local cluster; as there are unless given.
+        num_gpus: The same.
+        code: A folder whose modules the processes of a cluster at `address` import in place of their own.
 
     A cluster that this call started is shut down at the end; one that was there (also one that this process is already
-    connected to) is left alone.
+    connected to) is left alone. Raises ClusterUnreachable.
     """
     os.environ.update({k: os.environ.get(k, v) for k, v in _ENVIRONMENT.items()})
     import ray
@@ -158,40 +62,80 @@ def cluster(
         yield ray
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": False}
-    if address is None:
-        options |= {"num_cpus": num_cpus, "num_gpus": num_gpus, "include_dashboard": False}
-        options["_node_ip_address"] = "127.0.0.1"
-        os.environ.pop("RAY_ADDRESS", None)
     if address is not None:
-        ray.init(address=address, **options)
-        try:
+        if code is not None:
+            options["runtime_env"] = {"working_dir": str(code)}
+        with _joined(ray, address, console, options):
             yield ray
-        finally:
-            ray.shutdown()
         return
-    global _local
-    _local = processes = _LocalProcesses(console)
-    try:
-        ray.init(address="local", **options)
-        processes.began()
+    options |= {"num_cpus": num_cpus, "num_gpus": num_gpus, "include_dashboard": False}
+    options["_node_ip_address"] = "127.0.0.1"
+    os.environ.pop("RAY_ADDRESS", None)
+    with watched(LocalProcesses(console), lambda: ray.init(address="local", **options), ray.shutdown):
         yield ray
-    finally:
-        ray.shutdown()
-        _local = None
-        processes.end()
 
 
-def gpus_per_trial(resources: ResourcesSpec, available: float) -> float:
-    """GPUs of one trial: what the study says, or one where the cluster has any."""
-    if resources.gpus == "auto":
-        return 1.0 if available >= 1 else 0.0
-    return float(resources.gpus)
+@contextmanager
+def _joined(ray: Any, address: str, console: Console | None, options: Mapping[str, Any]) -> Iterator[None]:
+    """The cluster at `address`, for the length of the block."""
+    name = "RAY_ADDRESS" if address == "auto" and os.environ.get("RAY_ADDRESS") else "--address"
+    shown = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
+    endpoint = endpoint_of(shown)
+    if endpoint is not None and not answers(endpoint):
+        raise ClusterUnreachable(
+            f"{name}: nothing answers on {shown}; `ray status` on the head says whether Ray runs there, and "
+            f"`ray start --head` starts it{_hint(shown)}"
+        )
+    watch = Endpoints(console, shown)
+
+    def connect() -> None:
+        try:
+            ray.init(address=address, **options)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as problem:
+            raise ClusterUnreachable(f"{name}: {' '.join(str(problem).split())[:600]}{_remedy(problem)}") from problem
+        if endpoint is not None and shown.startswith(_CLIENT):
+            watch.knock_at("its head", endpoint)
+            return
+        context = ray.get_runtime_context()
+        host, _, port = context.gcs_address.rpartition(":")
+        watch.knock_at("its head", (host.strip("[]"), int(port)))
+        own = next((n for n in ray.nodes() if n["NodeID"] == context.get_node_id()), None)
+        if own is not None:
+            watch.knock_at("the Ray node of this process", (own["NodeManagerAddress"], own["NodeManagerPort"]))
+
+    with watched(watch, connect, ray.shutdown):
+        yield
 
 
-def concurrent_trials(resources: ResourcesSpec, total: dict[str, float]) -> int:
-    """How many trials the cluster runs at once, at least 0 where one does not fit."""
-    fits = int(total.get("CPU", 0) // resources.cpus)
-    gpus = gpus_per_trial(resources, total.get("GPU", 0))
-    if gpus:
-        fits = min(fits, int(total.get("GPU", 0) / gpus + 1e-9))
-    return fits if resources.actors is None else min(fits, resources.actors)
+def endpoint_of(address: str) -> Endpoint | None:
+    """Host and port behind an address as Ray takes it; None where it names none, such as `auto`.
+
+    Ray takes loopback for the machine's own name in its network, and so does this.
+    """
+    host, colon, port = address.removeprefix(_CLIENT).rpartition(":")
+    if not colon and address.startswith(_CLIENT):
+        host, port = address.removeprefix(_CLIENT), str(_CLIENT_PORT)
+    if not host or not port.isdigit():
+        return None
+    host = host.strip("[]")
+    if host in _LOOPBACK and not address.startswith(_CLIENT):
+        from ray._private.services import get_node_ip_address
+
+        host = get_node_ip_address()
+    return host, int(port)
+
+
+def _hint(address: str) -> str:
+    host = address.rpartition(":")[0]
+    if host in _LOOPBACK:
+        return f"; Ray takes {host} for {(endpoint_of(address) or ('',))[0]}: a head on loopback alone is reached as `auto`"
+    return ""
+
+
+def _remedy(problem: Exception) -> str:
+    text = str(problem)
+    if "uthenticat" in text:
+        return "; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH, to the cluster's token"
+    if "ersion mismatch" in text:
+        return "; install on this machine what the cluster has, or the other way round"
+    return ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,10 @@ from rich.console import Console
 
 from orchestrator.building import build_pools
 from orchestrator.changes import ChangedSinceRecorded, Decision, Decisions, changed_message, changes, remember_sources
-from orchestrator.cluster import cluster, concurrent_trials, gpus_per_trial
+from orchestrator.cluster import cluster
+from orchestrator.cluster_nodes import check_nodes
 from orchestrator.conditions import infos
 from orchestrator.driver import StudyDriver
-from orchestrator.errors import AblateError
 from orchestrator.folders import StudyFolders
 from orchestrator.limits import RunLimits
 from orchestrator.lock import study_lock
@@ -24,6 +26,8 @@ from orchestrator.mirror_process import PROGRESS_NAME, MirrorProcess, MirrorStat
 from orchestrator.open_trials import OpenTrials
 from orchestrator.provenance import run_provenance
 from orchestrator.quiet import quiet_output
+from orchestrator.room import Room
+from orchestrator.shipping import stage_code
 from orchestrator.signals import interruptible
 from orchestrator.state import StudyState
 from orchestrator.study import LoadedStudy
@@ -42,10 +46,8 @@ from trainables.files import remove_temporary_files, replacing
 from trainables.specs import DataSpec, without_place
 
 IMAGES_PER_CLASS = 4
-
-
-class DoesNotFit(AblateError):
-    """No node of the cluster can run a single trial."""
+IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray where it runs this process as a job, which brought the code along."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,29 +159,39 @@ def _train(driver: StudyDriver, options: RunOptions, console: Console, mirror: M
     for folder in (folders.checkpoints, folders.log, folders.pools):
         folder.mkdir(parents=True, exist_ok=True)
     console.print(f"starting Ray ({'this machine' if options.address is None else options.address}) …", highlight=False)
-    with quiet_output(folders.log / "ray.log", console) as console, cluster(options.address, console=console) as ray:
-        total = ray.cluster_resources()
-        actors = concurrent_trials(study.resources, total)
-        if not actors:
-            raise DoesNotFit(
-                f"resources: a trial wants {study.resources.cpus} CPUs and {study.resources.gpus} GPUs, but the cluster has "
-                f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs; ask for less, or add a node"
-            )
-        gpus = gpus_per_trial(study.resources, total.get("GPU", 0))
+    with ExitStack() as stack:
+        console = stack.enter_context(quiet_output(folders.log / "ray.log", console))
+        ray = stack.enter_context(_cluster(driver.state.plan, folders, options, console))
+        room = Room(ray, study.resources)
         if options.address is None:
-            driver.actors = actors  # a cluster may grow, and must see that more is wanted; this machine does not
-        driver.limit = options.limits.watch(gpus)
+            driver.actors = room()  # a cluster may grow, and must see that more is wanted; this machine does not
+        driver.limit = options.limits.watch(room.gpus)
         plan = driver.state.plan
-        build_pools(ray, missing_blocks(plan, folders), folders.pools, gpus=gpus, console=console)
+        build_pools(ray, missing_blocks(plan, folders), folders.pools, gpus=room.gpus, console=console)
         save_sample(folders, *plan.seed_blocks[-1])
 
         def pending() -> str:
             return "" if mirror is None else mirror_text(mirror.status())
 
         view = StudyView(console, driver, pending=pending)
-        view.note(f"{driver.state.remaining} trials to run, {actors} at a time")
+        view.note(f"{driver.state.remaining} trials to run, {room() or 'none'} at a time")
         with view.showing():
-            _tune(ray, driver, view, actors, gpus)
+            _tune(ray, driver, view, room)
+
+
+@contextmanager
+def _cluster(plan: Plan, folders: StudyFolders, options: RunOptions, console: Console) -> Iterator[Any]:
+    """The cluster to run on. The nodes of somebody's get this process's code, and are looked at before anything starts."""
+    if options.address is None:
+        with cluster(console=console) as ray:
+            yield ray
+        return
+    with tempfile.TemporaryDirectory(prefix="ablate-code-") as scratch:
+        algorithms = {c.arm.algorithm for c in plan.cells}
+        code = None if IN_A_JOB in os.environ else stage_code(Path(scratch), algorithms)
+        with cluster(options.address, console=console, code=code) as ray:
+            check_nodes(ray, folders.study)
+            yield ray
 
 
 def missing_blocks(plan: Plan, folders: StudyFolders) -> list[tuple[DataSpec, int]]:
@@ -206,7 +218,7 @@ def _by_class(images: Images, classes: int) -> Any:
     return np.stack([c[:n] for c in chosen]).transpose(0, 1, 3, 4, 2)
 
 
-def _tune(ray: Any, driver: StudyDriver, view: StudyView, actors: int, gpus: float) -> None:
+def _tune(ray: Any, driver: StudyDriver, view: StudyView, room: Room) -> None:
     from orchestrator.shared_data import SharedData
     from orchestrator.tune_adapters import run_trials
     from trainables.trainable import AblationTrainable
@@ -215,9 +227,9 @@ def _tune(ray: Any, driver: StudyDriver, view: StudyView, actors: int, gpus: flo
         run_trials(
             driver,
             AblationTrainable,
-            processes=actors,
+            processes=room.wanted,
             cpus=driver.state.plan.study.resources.cpus,
-            gpus=gpus,
+            gpus=room.gpus,
             cache=driver.folders.pools,
             on_record=view.record,
             shared=shared,

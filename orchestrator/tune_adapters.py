@@ -12,10 +12,10 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from orchestrator.cluster import ClusterLost, lost_cluster
+from orchestrator.cluster_watch import ClusterLost, lost_cluster
 from orchestrator.driver import StudyDriver
 from orchestrator.shared_data import SharedData
-from orchestrator.tune_controller import Controller
+from orchestrator.tune_controller import Controller, session_folder
 from results.records import TrialRecord
 from trainables.algorithms import module_folders
 from trainables.data.shared_images import SharedBlock
@@ -102,7 +102,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     and time per trial would otherwise grow with the length of the study.
     """
 
-    def __init__(self, driver: StudyDriver, processes: int) -> None:
+    def __init__(self, driver: StudyDriver, processes: Callable[[], int]) -> None:
         super().__init__()
         self._driver = driver
         self._processes = processes
@@ -145,7 +145,7 @@ def run_trials(
     driver: StudyDriver,
     trainable: type[tune.Trainable],
     *,
-    processes: int,
+    processes: Callable[[], int],
     cpus: int,
     gpus: float,
     cache: Path,
@@ -157,7 +157,7 @@ def run_trials(
     Args:
         driver: What to run, and where records go.
         trainable: `AblationTrainable`, or what answers as it does.
-        processes: How many trials fit on the cluster side by side.
+        processes: How many trials shall run side by side; asked again and again, as a cluster may grow.
         cpus: Of one trial.
         gpus: Of one trial, also a fraction.
         cache: Folder of synthetic pools.
@@ -167,22 +167,25 @@ def run_trials(
     Raises what the driver raised where a record could not be written, and ClusterLost where Ray ended meanwhile.
     """
     searcher = StudySearcher(driver, cache=cache, shared=shared, on_record=on_record)
-    with tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True) as scratch:
-        tuner = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}),
-            tune_config=tune.TuneConfig(
-                search_alg=searcher, scheduler=StudyScheduler(driver, processes), num_samples=-1, reuse_actors=True
-            ),
-            run_config=tune.RunConfig(
+    with (
+        tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True) as scratch,
+        session_folder(Path(scratch)),
+    ):
+        try:
+            tune.run(
+                tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}),
+                search_alg=searcher,
+                scheduler=StudyScheduler(driver, processes),
+                num_samples=-1,
+                reuse_actors=True,
                 name=driver.state.plan.study.study,
                 storage_path=scratch,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=0),  # the driver starts lost trials again
+                max_failures=0,  # the driver starts lost trials again
+                raise_on_failed_trial=False,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
-            ),
-        )
-        try:
-            tuner.fit()
+                _remote=False,  # with Ray Client, too, Tune's loop stays in this process, where the ledger is
+            )
         except _Ended as ended:
             raise ended.why from None
     if searcher.fault is not None:

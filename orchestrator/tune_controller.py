@@ -6,12 +6,31 @@ Ray that is installed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 MOST_AT_ONCE = 200
 """Processes that are asked for side by side, as Tune's own searchers do."""
 _KEPT_FOR_A_RESTORE = ("_stopped_trials", "_failed_trials", "_trials_to_cache")
 """Sets of trials in Tune's controller."""
+
+
+@contextmanager
+def session_folder(folder: Path) -> Iterator[None]:
+    """Give Tune a folder for its own files where this process is connected by Ray Client, and so has no node to ask for one."""
+    from ray._private import worker
+
+    if worker._global_node is not None:
+        yield
+        return
+    worker._global_node = SimpleNamespace(get_session_dir_path=lambda: str(folder))
+    try:
+        yield
+    finally:
+        worker._global_node = None
 
 
 class Controller:
@@ -28,13 +47,13 @@ class Controller:
 
     Args:
         controller: What Tune hands to its scheduler.
-        processes: How many fit on the cluster.
+        processes: How many there shall be, now.
     """
 
-    def __init__(self, controller: Any, processes: int) -> None:
+    def __init__(self, controller: Any, processes: Callable[[], int]) -> None:
         self._tune = getattr(controller, "_tune_controller", controller)
         self._processes = processes
-        self._kept: set[Any] = set()
+        self._kept: dict[Any, int] = {}
         self._reuse = self._tune._maybe_reuse_cached_actor
         self._tune._maybe_reuse_cached_actor = self._reuse_unless_starting
 
@@ -44,14 +63,15 @@ class Controller:
 
     def ask_for_processes(self) -> None:
         """Let Tune ask for as many trials as processes are still to be started, and for one at least."""
-        missing = self._processes - len(self._tune._started_actors)
+        missing = self._processes() - len(self._tune._started_actors)
         self._tune.update_max_pending_trials(min(max(missing, 1), MOST_AT_ONCE))
 
     def keep_processes(self, resources: Any) -> None:
         """Keep as many idle processes with these resources as fit."""
-        if resources not in self._kept:
-            self._kept.add(resources)
-            self._tune._actor_cache.increase_max(resources, self._processes)
+        kept, wanted = self._kept.get(resources, 0), self._processes()
+        if wanted > kept:
+            self._kept[resources] = wanted
+            self._tune._actor_cache.increase_max(resources, wanted - kept)
 
     def drop_idle_processes(self) -> None:
         """End those that wait for a trial: where one died, others of its node may have, and only a trial would find out."""

@@ -81,7 +81,7 @@ class Driver:
 
 def run_instant(driver: Driver, tmp_path: Path) -> list[Any]:
     records: list[Any] = []
-    run_trials(driver, Instant, processes=2, cpus=2, gpus=0, cache=tmp_path, on_record=records.append)  # type: ignore[arg-type]
+    run_trials(driver, Instant, processes=lambda: 2, cpus=2, gpus=0, cache=tmp_path, on_record=records.append)  # type: ignore[arg-type]
     return records
 
 

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from orchestrator.cluster import ClusterUnreachable, cluster, endpoint_of
+from orchestrator.cluster_watch import Endpoint, Endpoints, answers
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+def free_endpoint() -> Endpoint:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return "127.0.0.1", listening.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("address", "endpoint"),
+    [
+        ("auto", None),
+        ("10.0.0.1:6379", ("10.0.0.1", 6379)),
+        ("head.cluster:6379", ("head.cluster", 6379)),
+        ("[fd00::1]:6379", ("fd00::1", 6379)),
+        ("ray://head:10001", ("head", 10001)),
+        ("ray://head", ("head", 10001)),
+        ("ray://127.0.0.1:10001", ("127.0.0.1", 10001)),
+        ("10.0.0.1", None),
+    ],
+)
+def test_host_and_port_of_an_address(address: str, endpoint: Endpoint | None) -> None:
+    assert endpoint_of(address) == endpoint
+
+
+def test_an_address_where_nothing_answers_is_said_at_once() -> None:
+    host, port = free_endpoint()
+    with (
+        pytest.raises(
+            ClusterUnreachable, match=rf"^--address: nothing answers on ray://{host}:{port}; .*ray start --head"
+        ),
+        cluster(f"ray://{host}:{port}"),
+    ):
+        pass
+
+
+def test_loopback_is_explained() -> None:
+    host, port = free_endpoint()
+    explained = pytest.raises(ClusterUnreachable, match=r"Ray takes 127\.0\.0\.1 for .*reached as `auto`")
+    with explained, cluster(f"{host}:{port}"):
+        pass
+
+
+def test_an_endpoint_is_lost_after_a_while_and_not_before(server: socket.socket) -> None:
+    watch = Endpoints(None, "head:6379", patience=0.2)
+    watch.knock_at("its head", server.getsockname())
+    watch.look()
+    assert watch.lost() is None
+    server.close()
+    watch.look()
+    assert watch.lost() is None, "it may come back"
+    time.sleep(0.25)
+    assert "head:6379 is lost: its head" in str(watch.lost())
+
+
+def test_an_endpoint_that_comes_back_is_not_lost(server: socket.socket) -> None:
+    endpoint = server.getsockname()
+    watch = Endpoints(None, "head:6379", patience=0.2)
+    watch.knock_at("its head", endpoint)
+    server.close()
+    watch.look()
+    with socket.create_server(endpoint):
+        watch.look()
+        time.sleep(0.25)
+        assert watch.lost() is None
+    assert not answers(endpoint)
+
+
+def test_patience_is_shorter_than_rays_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
+    assert Endpoints(Console(file=io.StringIO()), "head:1").patience == pytest.approx(7)
+    monkeypatch.delenv("RAY_gcs_rpc_server_reconnect_timeout_s")
+    assert Endpoints(None, "head:1").patience == pytest.approx(42)
+
+
+def test_a_driver_that_does_not_leave_a_lost_cluster_is_ended() -> None:
+    code = (
+        "import time; from rich.console import Console; from orchestrator import cluster_watch as w;"
+        "w._LONGEST_FAREWELL = 0.1; w._SECONDS_BETWEEN_LOOKS = 0.05;"
+        f"watch = w.Endpoints(Console(), 'head:1', patience=0.1); watch.knock_at('its head', {free_endpoint()!r});"
+        "watch.began(); time.sleep(60)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), timeout=60
+    )
+    assert done.returncode == 1
+    assert "head:1 is lost" in done.stdout

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from orchestrator import room as module
+from orchestrator.room import DoesNotFit, Room, gpus_per_trial, trials_on
+from orchestrator.sections import ResourcesSpec
+
+
+class Ray:
+    """What a room asks of Ray."""
+
+    def __init__(self, *nodes: dict[str, float]) -> None:
+        self.there = list(nodes)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": n} for n in self.there] + [{"Alive": False, "Resources": {"CPU": 99.0}}]
+
+
+@pytest.fixture(autouse=True)
+def autoscaler(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    there = SimpleNamespace(there=False)
+    monkeypatch.setattr(module, "_has_autoscaler", lambda ray: there.there)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_COUNTS", 0.0)
+    return there
+
+
+@pytest.mark.parametrize(
+    ("node", "cpus", "gpus", "fits"),
+    [
+        ({"CPU": 8}, 1, 0, 8),
+        ({"CPU": 8}, 3, 0, 2),
+        ({}, 1, 0, 0),
+        ({"CPU": 8, "GPU": 2}, 1, 1, 2),
+        ({"CPU": 8, "GPU": 2}, 1, 0.25, 8),
+        ({"CPU": 16, "GPU": 2}, 1, 0.4, 4),
+        ({"CPU": 16, "GPU": 1}, 1, 0.1, 10),
+        ({"CPU": 16, "GPU": 3}, 1, 2, 1),
+        ({"CPU": 1, "GPU": 8}, 1, 0.5, 1),
+        ({"CPU": 8}, 1, 0.5, 0),
+    ],
+)
+def test_a_share_of_a_gpu_lies_on_one_gpu(node: dict[str, float], cpus: int, gpus: float, fits: int) -> None:
+    assert trials_on(node, ResourcesSpec(cpus=cpus, gpus=gpus), gpus) == fits
+
+
+def test_nodes_are_counted_one_by_one() -> None:
+    room = Room(Ray({"CPU": 3}, {"CPU": 3}, {}), ResourcesSpec(cpus=2, gpus=0))
+    assert room() == 2, "six CPUs in all, but no node has room for two trials"
+
+
+def test_a_gpu_anywhere_means_that_trials_use_one() -> None:
+    resources = ResourcesSpec(cpus=1)
+    assert gpus_per_trial(resources, [{"CPU": 8.0}, {"CPU": 8.0, "GPU": 1.0}]) == 1
+    assert gpus_per_trial(resources, [{"CPU": 8.0}]) == 0
+    assert gpus_per_trial(ResourcesSpec(cpus=1, gpus=0.5), []) == 0.5
+
+
+def test_nodes_that_come_and_go_are_noticed() -> None:
+    ray = Ray({"CPU": 2})
+    room = Room(ray, ResourcesSpec(cpus=1, gpus=0))
+    assert room() == 2
+    ray.there.append({"CPU": 4})
+    assert room() == 6
+    ray.there.clear()
+    assert room() == 0
+
+
+def test_looks_are_some_seconds_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_COUNTS", 1000.0)
+    ray = Ray({"CPU": 2})
+    room = Room(ray, ResourcesSpec(cpus=1, gpus=0))
+    ray.there.append({"CPU": 4})
+    assert room() == 2
+    now = time.monotonic()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 1001)
+    assert room() == 6
+
+
+def test_actors_are_a_limit() -> None:
+    assert Room(Ray({"CPU": 9}), ResourcesSpec(cpus=1, gpus=0, actors=4))() == 4
+
+
+def test_what_fits_nowhere_is_refused_with_what_there_is() -> None:
+    with pytest.raises(DoesNotFit) as refused:
+        Room(Ray({"CPU": 3, "GPU": 1}, {"CPU": 4}), ResourcesSpec(cpus=4, gpus=1))
+    assert str(refused.value) == (
+        "resources: a trial wants 4 CPUs and 1 GPUs, but no node of the cluster has that; they have "
+        "3 CPUs and 1 GPUs; 4 CPUs and 0 GPUs; ask for less, or add a node"
+    )
+
+
+def test_with_an_autoscaler_processes_are_asked_for_that_do_not_fit_yet(autoscaler: SimpleNamespace) -> None:
+    autoscaler.there = True
+    room = Room(Ray({}), ResourcesSpec(cpus=1, gpus=0, actors=5))
+    assert (room(), room.wanted()) == (0, 5)
+    autoscaler.there = False
+    room = Room(Ray({"CPU": 2}), ResourcesSpec(cpus=1, gpus=0, actors=5))
+    assert (room(), room.wanted()) == (2, 2)
