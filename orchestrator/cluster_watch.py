@@ -25,8 +25,6 @@ _DAEMONS = ("raylet", "gcs_server")
 _SECONDS_BETWEEN_LOOKS = 1.0
 _PATIENCE = 10.0
 """Seconds for workers to end by themselves once their raylet is gone."""
-_LONGEST_FAREWELL = 20.0
-"""Seconds for the driver to leave a cluster that is gone, before it is ended where it stands."""
 _CONNECT_SECONDS = 5.0
 _RAYS_OWN_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
 """After so many seconds without the head, 60 unless set, Ray ends every process that is connected to it."""
@@ -44,6 +42,9 @@ class ClusterWatch(ABC):
     Args:
         console: Hears of a loss that ends this process.
     """
+
+    farewell = 20.0
+    """Seconds for the driver to leave a cluster that is gone, before it is ended where it stands."""
 
     def __init__(self, console: Console | None) -> None:
         self._console = console
@@ -73,7 +74,7 @@ class ClusterWatch(ABC):
         while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):
             self.look()
             lost = self.lost()
-            if lost is not None and not self._ended.wait(_LONGEST_FAREWELL):
+            if lost is not None and not self._ended.wait(self.farewell):
                 if self._console is not None:
                     self._console.print(Text(str(lost), style="red"), soft_wrap=True)
                 self.abandon()
@@ -143,7 +144,8 @@ class Endpoints(ClusterWatch):
         console: As above.
         address: What the user calls the cluster.
         patience: Seconds without an answer after which the cluster counts as lost. A head may come back before that (Ray can
-            restart one that keeps its state elsewhere); unless given, most of the time that Ray itself waits.
+            restart one that keeps its state elsewhere); unless given, most of the time that Ray itself waits. With the driver's
+            farewell it is all less than that, for Ray's own end says nothing to the user.
     """
 
     def __init__(self, console: Console | None, address: str, *, patience: float | None = None) -> None:
@@ -151,7 +153,8 @@ class Endpoints(ClusterWatch):
         self._address = address
         self._endpoints: list[tuple[str, Endpoint]] = []
         own = float(os.environ.get(_RAYS_OWN_PATIENCE, "") or 60)
-        self.patience = 0.7 * own if patience is None else patience
+        self.patience = 0.6 * own if patience is None else patience
+        self.farewell = 0.2 * own
         self._silent: dict[str, float] = {}
 
     def knock_at(self, name: str, endpoint: Endpoint) -> None:

@@ -1,0 +1,86 @@
+"""Serve what has been recorded to a browser, and keep MLflow up to date."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.commands.options import SOME_FAILED, WRONG_INPUT, Runs, StudyName, study_dir
+from orchestrator.data_errors import data_errors
+from orchestrator.printing import complain, new_console, show_mirror_check
+
+
+def ui(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Open the page of this study")] = None,
+    runs: Runs = Path("runs"),
+    host: Annotated[
+        str, typer.Option(help="Interface to listen on; anything but loopback lets others in")
+    ] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="5000 or a free one unless given")] = None,
+) -> None:
+    """Serve the MLflow UI on this machine until Ctrl-C."""
+    name = None if study is None else study_dir(study, runs).name
+    from orchestrator.mirror_process import tracking_uri
+    from orchestrator.signals import interruptible
+    from orchestrator.ui import serve_ui
+
+    console = new_console()
+    console.print("starting the MLflow UI …", highlight=False)
+    with interruptible(), serve_ui(tracking_uri(runs), host=host, port=port, experiment=name) as server:
+        console.print(f"{server.url}   (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        server.wait()
+
+
+def dashboard(
+    study: StudyName,
+    runs: Runs = Path("runs"),
+    port: Annotated[int | None, typer.Option(help="8080 or a free one unless given")] = None,
+) -> None:
+    """Show a study's tuning in optuna-dashboard, from its ledger, until Ctrl-C."""
+    folder = study_dir(study, runs)
+    from orchestrator.dashboard import make_dashboard
+    from orchestrator.signals import interruptible
+    from orchestrator.ui import LOOPBACK
+
+    with data_errors(), make_dashboard(folder, port=port) as server:
+        address = f"http://{LOOPBACK}:{server.server_port}/"
+        new_console().print(f"{address}   (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        with interruptible(), suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+def sync(
+    study: StudyName,
+    runs: Runs = Path("runs"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Only list what MLflow says otherwise than the ledger")
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Also write runs anew that somebody changed; the old ones go to MLflow's bin"),
+    ] = False,
+) -> None:
+    """Bring MLflow up to date with the ledger."""
+    if check and repair:
+        complain("--check and --repair exclude each other; give one")
+        raise typer.Exit(WRONG_INPUT)
+    folder = study_dir(study, runs)
+    from orchestrator.mirror_process import MirrorProcess, tracking_uri
+
+    if check:
+        if not show_mirror_check(folder, tracking_uri(runs)):
+            raise typer.Exit(SOME_FAILED)
+        return
+    if repair:
+        from orchestrator.mirror import discard_changed
+
+        discard_changed(folder, tracking_uri(runs))
+    with MirrorProcess(folder, tracking_uri(runs), folder / "log" / "mlflow.log") as mirror:
+        done = mirror.finish(timeout=3600)
+    if done.error:
+        complain(f"MLflow is behind: {done.error}")
+        raise typer.Exit(SOME_FAILED)
+    new_console().print(f"MLflow has {done.written} of {done.total} trials", highlight=False)

@@ -1,0 +1,38 @@
+"""What commands have in common: their options, their exit statuses, and how a study that has run is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.errors import StudyNotFound, did_you_mean
+
+DONE, SOME_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file, such as studies/digits.yaml")]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a study that has run")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the study; may be repeated"),
+]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder that studies write to")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
+
+
+def study_dir(study: str, runs: Path) -> Path:
+    """The folder of a study that has run, from its file or its name. Raises StudyNotFound."""
+    from orchestrator.study import load_study
+
+    path = Path(study)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        name = load_study(path, need_data=False).spec.study
+    else:
+        name = path.name if path.parent in (Path(), runs) else study
+    found = sorted(p.parent.name for p in runs.glob("*/study.json"))
+    if name in found:
+        return runs / name
+    if not found:
+        raise StudyNotFound(f"{study}: no study has run in {runs}/; `ablate run {study}` starts one")
+    raise StudyNotFound(f"{study}: no study '{name}' in {runs}/{did_you_mean(name, found)}")

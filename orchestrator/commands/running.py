@@ -1,0 +1,114 @@
+"""Start a study, see where it stands, and read its answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.commands.options import (
+    INTERRUPTED,
+    SOME_FAILED,
+    WRONG_INPUT,
+    Json,
+    Overrides,
+    Runs,
+    StudyFile,
+    StudyName,
+    study_dir,
+)
+from orchestrator.data_errors import data_errors
+from orchestrator.printing import complain, new_console, print_json, show_report, warn
+
+
+def run(
+    study: StudyFile,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    address: Annotated[str | None, typer.Option(help="A Ray cluster: auto, ray://HOST:PORT or HOST:PORT")] = None,
+    max_hours: Annotated[float | None, typer.Option(min=0, help="Start no trial after so many hours")] = None,
+    max_trials: Annotated[int | None, typer.Option(min=0, help="Run at most so many trials")] = None,
+    max_gpu_hours: Annotated[float | None, typer.Option(min=0, help="Start no trial after so many GPU-hours")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")] = False,
+    accept_mixed: Annotated[
+        bool, typer.Option("--accept-mixed", help="Count records of other code, libraries or data, and mark their rows")
+    ] = False,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Run the trials again whose records are of other code, libraries or data")
+    ] = False,
+    mlflow: Annotated[bool, typer.Option(help="Write to MLflow on the way; `ablate sync` does it later too")] = True,
+) -> None:
+    """Start a study, go on with it, or extend it: runs what it wants and the ledger lacks."""
+    if accept_mixed and rerun:
+        complain("--accept-mixed and --rerun exclude each other; give one")
+        raise typer.Exit(WRONG_INPUT)
+    from orchestrator.study import load_study
+
+    loaded = load_study(study, overrides or [])
+    console = new_console()
+    warn(loaded.warnings)
+    from orchestrator.limits import RunLimits
+    from orchestrator.runner import RunOptions, run_study
+
+    options = RunOptions(
+        runs=runs,
+        address=address,
+        changed="accept" if accept_mixed else "rerun" if rerun else None,
+        retry_failed=retry_failed,
+        limits=RunLimits(hours=max_hours, trials=max_trials, gpu_hours=max_gpu_hours),
+        mirror=mlflow,
+    )
+    with data_errors():
+        outcome = run_study(loaded, options, console)
+    name = loaded.spec.study
+    if outcome.interrupted:
+        console.print(
+            f"interrupted: {outcome.ran} trials were recorded by this run; `ablate run {study}` goes on from there",
+            highlight=False,
+        )
+        raise typer.Exit(INTERRUPTED)
+    if outcome.stopped:
+        console.print(
+            f"{outcome.stopped}: {outcome.ran} trials were recorded by this run; `ablate run {study}` goes on from there",
+            highlight=False,
+        )
+    elif not outcome.ran:
+        console.print(f"{name}: nothing to run, the ledger has all {outcome.recorded} trials", highlight=False)
+    show_report(outcome.folders.study, console, written=outcome.report)
+    if outcome.mirror_error:
+        warn(
+            [
+                f"MLflow is behind: {outcome.mirror_error}; the ledger has everything, `ablate sync {name}` writes the rest"
+            ]
+        )
+    elif mlflow:
+        where = "" if runs == Path("runs") else f" --runs {runs}"
+        console.print(f"MLflow: `ablate ui {name}{where}`", highlight=False, soft_wrap=True)
+    if outcome.failed or outcome.blocked:
+        for record in outcome.failed:
+            place = f"{record.arm}, {record.phase} {record.number}"
+            complain(f"failed: {place}: {record.error} (see {outcome.folders.study / (record.log or 'log')})")
+        for cell in outcome.blocked:
+            complain(f"not evaluated: {cell}: none of its tuning trials completed")
+        raise typer.Exit(SOME_FAILED)
+
+
+def status(study: StudyName, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Show where a study stands, from its ledger; also while it runs elsewhere."""
+    from orchestrator.status_summary import status_table, summarise_status
+
+    with data_errors():
+        summary = summarise_status(study_dir(study, runs))
+    if as_json:
+        print_json(summary)
+        return
+    console = new_console()
+    console.print(status_table(summary))
+    console.print(summary["sentence"], highlight=False)
+
+
+def report(study: StudyName, runs: Runs = Path("runs")) -> None:
+    """Write tables and figures again, from the ledger."""
+    with data_errors():
+        show_report(study_dir(study, runs), new_console(), written=None, again=True)
