@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 for _command in (
-    *(running.run, planning.plan, running.status, running.report),
+    *(running.run, planning.plan, running.submit, running.status, running.report),
     *(browsing.ui, browsing.dashboard, browsing.sync),
     *(planning.data, planning.doctor),
 ):

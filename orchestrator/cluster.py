@@ -136,6 +136,11 @@ def _remedy(problem: Exception) -> str:
     text = str(problem)
     if "uthenticat" in text:
         return "; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH, to the cluster's token"
+    if "Failed to connect" in text:
+        return (
+            "; something answers there: if the cluster asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to it; "
+            "if it does not, RAY_AUTH_MODE=disabled"
+        )
     if "ersion mismatch" in text:
         return "; install on this machine what the cluster has, or the other way round"
     return ""

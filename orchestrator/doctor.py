@@ -13,9 +13,15 @@ from rich.text import Text
 from orchestrator.provenance import PACKAGES, hardware, package_versions
 from trainables.data import DATASETS
 
+TOKEN_MODE = "start Ray with RAY_AUTH_MODE=token on every node (`ray get-auth-token --generate` makes the token)"
 
-def examine() -> list[dict[str, Any]]:
-    """Findings as JSON values: `name`, `ok`, `required`, `found`, and for what is missing a `remedy`."""
+
+def examine(address: str | None = None) -> list[dict[str, Any]]:
+    """Findings as JSON values: `name`, `ok`, `required`, `found`, and for what is missing a `remedy`.
+
+    Args:
+        address: A cluster's job server, to be looked at too.
+    """
     versions = package_versions()
     missing = [p for p in PACKAGES if p not in versions]
     findings = [
@@ -33,7 +39,16 @@ def examine() -> list[dict[str, Any]]:
         for d in DATASETS.values()
         for reason in [d.missing()]
     ]
-    return findings
+    return findings if address is None else [*findings, _cluster(address)]
+
+
+def _cluster(address: str) -> dict[str, Any]:
+    """Whether a cluster takes jobs from everybody. Raises JobError where none answers."""
+    from orchestrator.jobs import Jobs, anybody_may_run_jobs
+
+    if anybody_may_run_jobs(address):
+        return _finding(f"cluster {address}", False, "it takes jobs from everybody who reaches it", TOKEN_MODE)
+    return _finding(f"cluster {address}", True, f"it asks for a token; {len(Jobs(address).jobs())} studies sent", "")
 
 
 def _finding(name: str, ok: bool, found: str, remedy: str, *, required: bool = True) -> dict[str, Any]:

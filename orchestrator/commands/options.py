@@ -21,15 +21,19 @@ Runs = Annotated[Path, typer.Option("--runs", help="Folder that studies write to
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
 
 
-def study_dir(study: str, runs: Path) -> Path:
-    """The folder of a study that has run, from its file or its name. Raises StudyNotFound."""
+def study_name(study: str, runs: Path) -> str:
+    """A study's name for itself, from its file, its folder below `runs`, or the name. Raises InputError for a wrong file."""
     from orchestrator.study import load_study
 
     path = Path(study)
     if path.suffix in (".yaml", ".yml") or path.is_file():
-        name = load_study(path, need_data=False).spec.study
-    else:
-        name = path.name if path.parent in (Path(), runs) else study
+        return load_study(path, need_data=False).spec.study
+    return path.name if path.parent in (Path(), runs) else study
+
+
+def study_dir(study: str, runs: Path) -> Path:
+    """The folder of a study that has run, from its file or its name. Raises StudyNotFound."""
+    name = study_name(study, runs)
     found = sorted(p.parent.name for p in runs.glob("*/study.json"))
     if name in found:
         return runs / name

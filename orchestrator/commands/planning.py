@@ -131,11 +131,14 @@ def list_(
         console.print(listing(name))
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    address: Annotated[str | None, typer.Option(help="Look at a cluster's job server too, http://HEAD:8265")] = None,
+    as_json: Json = False,
+) -> None:
     """Check what this machine can do, and say what is missing and how to get it."""
     from orchestrator.doctor import examine, findings_table
 
-    findings = examine()
+    findings = examine(address)
     if as_json:
         print_json({"ok": all(f["ok"] for f in findings), "findings": findings})
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +19,16 @@ from orchestrator.commands.options import (
     StudyFile,
     StudyName,
     study_dir,
+    study_name,
 )
 from orchestrator.data_errors import data_errors
+from orchestrator.errors import AblateError
 from orchestrator.printing import complain, new_console, print_json, show_report, warn
+
+Address = Annotated[
+    str | None,
+    typer.Option("--address", help="Ask the cluster that it was sent to, by its job server: http://HEAD:8265"),
+]
 
 
 def run(
@@ -94,21 +103,98 @@ def run(
         raise typer.Exit(SOME_FAILED)
 
 
-def status(study: StudyName, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+def submit(
+    study: StudyFile,
+    address: Annotated[str, typer.Option(help="The cluster's job server, http://HEAD:8265")],
+    overrides: Overrides = None,
+    runs: Annotated[
+        str, typer.Option("--runs", help="Folder there that studies write to; below the home folder unless absolute")
+    ] = "runs",
+    max_hours: Annotated[float | None, typer.Option(min=0, help="Start no trial after so many hours")] = None,
+    max_trials: Annotated[int | None, typer.Option(min=0, help="Run at most so many trials")] = None,
+    max_gpu_hours: Annotated[float | None, typer.Option(min=0, help="Start no trial after so many GPU-hours")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")] = False,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="NAME", help="Pass this environment variable on; who may send jobs can read it"),
+    ] = None,
+    follow: Annotated[bool, typer.Option(help="Show what it prints; Ctrl-C ends only the showing")] = True,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Also to a cluster that takes jobs from everybody who reaches it")
+    ] = False,
+) -> None:
+    """Send a study to a cluster as a job, which goes on there without this machine."""
+    from orchestrator.study import load_study
+
+    loaded = load_study(study, need_data=False, overrides=overrides or [])
+    warn(loaded.warnings)
+    missing = [name for name in env or () if name not in os.environ]
+    if missing:
+        raise AblateError(f"--env: {', '.join(missing)} not set in this environment")
+    from orchestrator.doctor import TOKEN_MODE
+    from orchestrator.jobs import Jobs, anybody_may_run_jobs
+
+    limits = {"--max-hours": max_hours, "--max-trials": max_trials, "--max-gpu-hours": max_gpu_hours}
+    arguments = [word for value in overrides or () for word in ("--set", value)]
+    arguments += [word for option, value in limits.items() if value is not None for word in (option, f"{value:g}")]
+    arguments += ["--retry-failed"] if retry_failed else []
+    if anybody_may_run_jobs(address) and not insecure:
+        raise AblateError(
+            f"--address: {address} takes jobs from everybody who reaches it, and a job can run anything; {TOKEN_MODE}, or "
+            "give --insecure"
+        )
+    jobs = Jobs(address)
+    job = jobs.submit(loaded, runs, arguments, {name: os.environ[name] for name in env or ()})
+    console = new_console()
+    name = loaded.spec.study
+    console.print(
+        f"{job.id}: sent; `ablate status {name} --address {address}` says how far it is, and `ablate report` with the same "
+        "address brings its table",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if not follow:
+        return
+    with suppress(KeyboardInterrupt):
+        for line in jobs.follow(job):
+            typer.echo(line)
+        job = jobs.look(job)
+        if job.state != "SUCCEEDED":
+            complain(f"{job.id}: {job.state.lower()}; {job.message}")
+            raise typer.Exit(job.exit_code or SOME_FAILED)
+        return
+    console.print(f"{job.id} goes on", highlight=False)
+
+
+def status(study: StudyName, runs: Runs = Path("runs"), address: Address = None, as_json: Json = False) -> None:
     """Show where a study stands, from its ledger; also while it runs elsewhere."""
     from orchestrator.status_summary import status_table, summarise_status
 
     with data_errors():
-        summary = summarise_status(study_dir(study, runs))
+        if address is None:
+            summary = summarise_status(study_dir(study, runs))
+        else:
+            from orchestrator.jobs import Jobs
+
+            jobs = Jobs(address)
+            job = jobs.newest(study_name(study, runs))
+            summary = {**jobs.status(job), "job": {"id": job.id, "state": job.state.lower()}}
     if as_json:
         print_json(summary)
         return
     console = new_console()
     console.print(status_table(summary))
     console.print(summary["sentence"], highlight=False)
+    if "job" in summary:
+        console.print(f"job {summary['job']['id']}: {summary['job']['state']}", highlight=False, soft_wrap=True)
 
 
-def report(study: StudyName, runs: Runs = Path("runs")) -> None:
-    """Write tables and figures again, from the ledger."""
+def report(study: StudyName, runs: Runs = Path("runs"), address: Address = None) -> None:
+    """Write tables and figures again, from the ledger; with --address, bring the ledger from the cluster first."""
     with data_errors():
+        if address is not None:
+            from orchestrator.jobs import Jobs
+
+            jobs, name = Jobs(address), study_name(study, runs)
+            jobs.fetch(jobs.newest(name), runs / name)
         show_report(study_dir(study, runs), new_console(), written=None, again=True)
