@@ -13,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from contextlib import suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +24,8 @@ from orchestrator.mirror_process import VIEW_NAME
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5000
 START_SECONDS = 60.0
+OUR_APP = "ablate"
+"""`orchestrator.mlflow_app`, by the name under which MLflow finds it once this package is installed."""
 _SQLITE = "sqlite:///"
 
 
@@ -133,6 +136,8 @@ def _start(uri: str, host: str, port: int, log_path: Path | None) -> subprocess.
         str(port),
     ]
     command += ["--workers", "1"]
+    if any(point.name == OUR_APP for point in entry_points(group="mlflow.app")):  # not where only the source is there
+        command += ["--app-name", OUR_APP]
     if uri.startswith(_SQLITE):
         artifacts = Path(uri.removeprefix(_SQLITE)).absolute().parent / "mlartifacts"
         command += ["--artifacts-destination", str(artifacts)]

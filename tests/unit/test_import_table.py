@@ -24,7 +24,7 @@ NEVER = {"results": {"torch", "torchvision", "ray", "optuna", "mlflow"}, "search
 SOLE_HOME = {  # library: the only places that import it
     "optuna": {"orchestrator/search.py", "orchestrator/dashboard.py", "search_spaces/distributions.py"},
     "optuna_dashboard": {"orchestrator/dashboard.py"},
-    "mlflow": {"orchestrator/mirror/store.py", "orchestrator/mirror/batches.py"},
+    "mlflow": {"orchestrator/mirror/store.py", "orchestrator/mirror/batches.py", "orchestrator/mlflow_app.py"},
     "pyarrow": {"results/ledger.py", "results/ledger_parts.py", "results/packed.py"},
     "matplotlib": {"results/plots.py"},
     "yaml": {"orchestrator/yaml_source.py"},
