@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from orchestrator.errors import AblateError
 from orchestrator.mirror_process import VIEW_NAME
+from orchestrator.ui_access import Access, access, is_loopback
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5000
@@ -40,11 +41,15 @@ class RunningUI:
         address: where the server answers, without a path.
         url: the page to open.
         process: the server, None where somebody else runs it.
+        access: what it asks for; None on loopback.
     """
 
-    def __init__(self, address: str, url: str, process: subprocess.Popen[bytes] | None) -> None:
+    def __init__(
+        self, address: str, url: str, process: subprocess.Popen[bytes] | None, access: Access | None = None
+    ) -> None:
         self.address = address
         self.url = url
+        self.access = access
         self._process = process
 
     def wait(self) -> int:
@@ -79,16 +84,17 @@ def serve_ui(
     port: int | None = None,
     experiment: str | None = None,
     log_path: Path | None = None,
+    private: Path | None = None,
 ) -> RunningUI:
     """Start the MLflow UI and wait until it answers.
 
     Args:
         uri: the tracking store. A server's address is not served again: its own UI is the answer.
-        host: interface to listen on. Only this machine reaches the default; on any other one everybody who reaches the
-            port can read and change the runs, as MLflow asks for no password.
+        host: interface to listen on. Only this machine reaches the default; on any other one MLflow asks for a password.
         port: default 5000, or a free one where that is taken.
         experiment: a study's name, to open its page rather than the list.
         log_path: where the server's output goes; default nowhere.
+        private: folder that keeps the password; the store's own unless given.
 
     Raises UIError where the port is taken, or the store cannot be served.
     """
@@ -99,12 +105,13 @@ def serve_ui(
         _check_sqlite(Path(uri.removeprefix(_SQLITE)))
     if port is not None and not 1 <= port <= 65_535:
         raise UIError(f"--port: {port} is not a port; use 1 to 65535")
+    door = None if is_loopback(host) else access(private or _folder_of(uri))
     chosen = _choose_port(host, port)
     address = f"http://{_in_url(_reachable(host))}:{chosen}"
-    process = _start(uri, host, chosen, log_path)
+    process = _start(uri, host, chosen, log_path, door)
     try:
         _wait_until_up(process, address, log_path)
-        return RunningUI(address, _page(address, experiment), process)
+        return RunningUI(address, _page(address, experiment, door), process, door)
     except BaseException:
         _end(process)
         raise
@@ -124,7 +131,11 @@ def _check_sqlite(path: Path) -> None:
         raise UIError(f"{path}: not an SQLite database; move it away, and {remedy}")
 
 
-def _start(uri: str, host: str, port: int, log_path: Path | None) -> subprocess.Popen[bytes]:
+def _folder_of(uri: str) -> Path:
+    return Path(uri.removeprefix(_SQLITE)).parent if uri.startswith(_SQLITE) else Path()
+
+
+def _start(uri: str, host: str, port: int, log_path: Path | None, door: Access | None) -> subprocess.Popen[bytes]:
     command = [
         sys.executable,
         "-m",
@@ -136,12 +147,14 @@ def _start(uri: str, host: str, port: int, log_path: Path | None) -> subprocess.
         str(port),
     ]
     command += ["--workers", "1"]
-    if any(point.name == OUR_APP for point in entry_points(group="mlflow.app")):  # not where only the source is there
+    if door is not None:
+        command += ["--app-name", "basic-auth"]
+    elif any(point.name == OUR_APP for point in entry_points(group="mlflow.app")):  # not where only the source is there
         command += ["--app-name", OUR_APP]
     if uri.startswith(_SQLITE):
         artifacts = Path(uri.removeprefix(_SQLITE)).absolute().parent / "mlartifacts"
         command += ["--artifacts-destination", str(artifacts)]
-    if host not in (LOOPBACK, "localhost", "::1"):
+    if door is not None:
         # Asked for: also names under which this machine is known, which MLflow's check of the Host header would refuse.
         names = {
             "localhost",
@@ -172,6 +185,7 @@ def _start(uri: str, host: str, port: int, log_path: Path | None) -> subprocess.
                 **os.environ,
                 "MLFLOW_BACKEND_STORE_URI": uri,
                 **{k: os.environ.get(k, v) for k, v in settings.items()},
+                **(door.env if door is not None else {}),
             },
         )
 
@@ -219,23 +233,24 @@ def _wait_until_up(process: subprocess.Popen[bytes], address: str, log_path: Pat
     raise UIError(f"MLflow's server did not answer on {address} within {START_SECONDS:.0f} s{where}")
 
 
-def _page(address: str, experiment: str | None) -> str:
+def _page(address: str, experiment: str | None, door: Access | None = None) -> str:
     """The study's runs, or the list of experiments where the store has none of that name."""
     if experiment is None:
         return f"{address}/"
     query = urllib.parse.urlencode({"experiment_name": experiment})
     try:
-        answer: dict[str, Any] = json.loads(_get(f"{address}/api/2.0/mlflow/experiments/get-by-name?{query}"))
+        answer: dict[str, Any] = json.loads(_get(f"{address}/api/2.0/mlflow/experiments/get-by-name?{query}", door))
         view = urllib.parse.urlencode({"workflowType": "machine_learning", "viewStateShareKey": VIEW_NAME})
         return f"{address}/#/experiments/{answer['experiment']['experiment_id']}/runs?{view}"
     except (OSError, ValueError, KeyError):
         return f"{address}/"
 
 
-def _get(url: str) -> bytes:
+def _get(url: str, door: Access | None = None) -> bytes:
     # No proxy: the server is this machine's, and a proxy of the environment does not know it.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=5) as answer:
+    request = urllib.request.Request(url, headers={"Authorization": door.header} if door else {})
+    with opener.open(request, timeout=5) as answer:
         body: bytes = answer.read()
         return body
 

@@ -10,14 +10,14 @@ import typer
 
 from orchestrator.commands.options import SOME_FAILED, WRONG_INPUT, Runs, StudyName, study_dir
 from orchestrator.data_errors import data_errors
-from orchestrator.printing import complain, new_console, show_mirror_check
+from orchestrator.printing import complain, new_console, show_mirror_check, warn
 
 
 def ui(
     study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Open the page of this study")] = None,
     runs: Runs = Path("runs"),
     host: Annotated[
-        str, typer.Option(help="Interface to listen on; anything but loopback lets others in")
+        str, typer.Option(help="Interface to listen on; on any but loopback MLflow asks for a password")
     ] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="5000 or a free one unless given")] = None,
 ) -> None:
@@ -26,11 +26,17 @@ def ui(
     from orchestrator.mirror_process import tracking_uri
     from orchestrator.signals import interruptible
     from orchestrator.ui import serve_ui
+    from orchestrator.ui_access import USER
 
     console = new_console()
     console.print("starting the MLflow UI …", highlight=False)
-    with interruptible(), serve_ui(tracking_uri(runs), host=host, port=port, experiment=name) as server:
+    with interruptible(), serve_ui(tracking_uri(runs), host=host, port=port, experiment=name, private=runs) as server:
         console.print(f"{server.url}   (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        if server.access is not None:
+            console.print(
+                f"sign in as {USER}, with the password in {server.access.kept}", highlight=False, soft_wrap=True
+            )
+            warn(["MLflow speaks plain HTTP: on a network that others listen to, put TLS or an SSH tunnel in front"])
         server.wait()
 
 

@@ -176,3 +176,22 @@ def test_a_server_of_the_user_s_own_is_not_started_again() -> None:
     ui = serve_ui("http://127.0.0.1:9/", experiment="digits")
     assert ui.url == "http://127.0.0.1:9/"
     assert ui.wait() == 0
+
+
+def test_a_server_that_others_reach_asks_for_a_password(uri: str, tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    search = "/api/2.0/mlflow/experiments/search?max_results=100"
+    for _ in range(2):  # the password stays
+        with serve_ui(
+            uri, host="0.0.0.0", experiment="digits", private=private, log_path=tmp_path / "ui.log"
+        ) as running:
+            assert running.access is not None
+            assert running.url.startswith(f"{running.address}/#/experiments/1/runs?")
+            for header in ({}, {"Authorization": "Basic YWRtaW46cGFzc3dvcmQxMjM0"}):
+                with pytest.raises(urllib.error.HTTPError, match="401") as refused:
+                    ask(running, search, **header)
+                refused.value.close()
+            assert b"digits" in ask(running, search, Authorization=running.access.header)
+    assert json.loads((private / "mlflow-auth.json").read_text())["password"] == running.access.password
+    assert {p.stat().st_mode & 0o077 for p in private.glob("mlflow-auth*")} == {0}
+    assert running.access.password not in (tmp_path / "ui.log").read_text()
