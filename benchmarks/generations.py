@@ -179,8 +179,7 @@ def real_idle(plan: Plan, records: Sequence[Any], slower: float) -> float:
             driver,
             sleeper(records, slower),
             processes=lambda: actors,
-            cpus=1,
-            gpus=0,
+            requests={arm.name: {"CPU": 1.0} for arm in plan.arms},
             cache=folders.pools,
             on_record=lambda record: None,
         )

@@ -232,3 +232,8 @@ def _full_meaning(method: type[Algorithm], off: tuple[str, ...]) -> str:
     if missing:
         return f"off in this study: {', '.join(missing)}"
     return "every component on" if method.components else ""
+
+
+def names_of(arm: ArmInfo) -> tuple[str, ...]:
+    """The names by which `resources.arms` may mean an arm, the most particular one first."""
+    return arm.name, ALGORITHMS[arm.algorithm].name

@@ -13,7 +13,7 @@ from orchestrator.building import build_pools, recognise_pools
 from orchestrator.cluster import cluster
 from orchestrator.folders import StudyFolders
 from orchestrator.quiet import quiet_output
-from orchestrator.room import gpus_per_trial, living_nodes
+from orchestrator.room import living_nodes, request
 from orchestrator.runner import missing_blocks, save_sample
 from orchestrator.study import LoadedStudy
 from orchestrator.study_plan import Plan, make_plan
@@ -39,7 +39,7 @@ def show_data(loaded: LoadedStudy, runs: Path, console: Console) -> None:
     unknown = [block for block in plan.seed_blocks if _has_pools(block[0]) and _recognition(*block, folders) is None]
     if unknown:
         with quiet_output(folders.log / "ray.log", console) as terminal, cluster() as ray:
-            gpus = gpus_per_trial(study.resources, living_nodes(ray))
+            gpus = request(study.resources, living_nodes(ray)).gpus
             build_pools(ray, missing_blocks(plan, folders), folders.pools, gpus=gpus, console=terminal)
             recognise_pools(ray, unknown, folders.pools, gpus=gpus, console=terminal)
     console.print(_table(plan, folders))

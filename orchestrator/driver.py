@@ -75,7 +75,7 @@ class StudyDriver:
         """Their training steps."""
         self.stopped: str | None = None
         """Which limit ended the run early."""
-        self._held = 0.0
+        self._held: dict[str, float] = {}
         self._lost: deque[Running] = deque()
         """Trials whose process died, to be started again before all others."""
         self._builder = RecordBuilder()
@@ -91,10 +91,13 @@ class StudyDriver:
         """Whether nothing is left to hand out."""
         return self.state.done or self.stopped is not None
 
-    def trial_seconds(self) -> float:
-        """Time that trials of this run held their resources, those in motion included."""
-        now = time.monotonic()
-        return self._held + sum(now - t.since for t in self.running.values())
+    def held_seconds(self) -> dict[str, float]:
+        """Time that trials of this run held their resources, those in motion included, by arm."""
+        now, held = time.monotonic(), dict(self._held)
+        for trial in self.running.values():
+            arm = trial.slot.cell.arm.name
+            held[arm] = held.get(arm, 0.0) + now - trial.since
+        return held
 
     def hand_out(self, handle: str) -> Slot | None:
         """The next trial, to be known as `handle`; None while there is nothing to do or all actors are taken."""
@@ -134,7 +137,8 @@ class StudyDriver:
         trial = self.running.pop(handle, None)
         if trial is None:
             return None
-        self._held += time.monotonic() - trial.since
+        arm = trial.slot.cell.arm.name
+        self._held[arm] = self._held.get(arm, 0.0) + time.monotonic() - trial.since
         if lost is not None and trial.stopped_at is None and "failed" not in trial.last:
             if trial.losses < RETRIES_OF_LOST_PROCESSES:
                 self._lost.append(trial)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.driver import StudyDriver
@@ -20,8 +20,8 @@ class RunLimits:
     gpu_hours: float | None = None
     """GPUs of a trial times the time it held them, over the trials of this run."""
 
-    def watch(self, gpus: float) -> LimitWatch:
-        """A watch that begins now; `gpus` is what one trial holds."""
+    def watch(self, gpus: Mapping[str, float]) -> LimitWatch:
+        """A watch that begins now; `gpus` is what one trial holds, by arm."""
         return LimitWatch(self, gpus)
 
 
@@ -30,7 +30,7 @@ class LimitWatch:
     """Asked before every trial: says which limit is reached, or None. Trials in motion count as if they ended now."""
 
     limits: RunLimits
-    gpus: float
+    gpus: Mapping[str, float]
     clock: Callable[[], float] = time.monotonic
     _started: float = field(init=False)
 
@@ -44,6 +44,8 @@ class LimitWatch:
             return f"--max-hours {limits.hours:g} is reached"
         if limits.trials is not None and driver.written + len(driver.running) >= limits.trials:
             return f"--max-trials {limits.trials} is reached"
-        if limits.gpu_hours is not None and self.gpus * driver.trial_seconds() >= limits.gpu_hours * 3600:
-            return f"--max-gpu-hours {limits.gpu_hours:g} is reached"
+        if limits.gpu_hours is not None:
+            held = sum(self.gpus.get(arm, 0.0) * seconds for arm, seconds in driver.held_seconds().items())
+            if held >= limits.gpu_hours * 3600:
+                return f"--max-gpu-hours {limits.gpu_hours:g} is reached"
         return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.errors import AblateError
@@ -25,19 +26,39 @@ Node = Mapping[str, float]
 """A node's resources by Ray's names: `CPU`, `GPU`, and custom ones."""
 
 
-def gpus_per_trial(resources: ResourcesSpec, nodes: Iterable[Node]) -> float:
-    """GPUs of one trial: what the study says, or one where any node has one."""
-    if resources.gpus == "auto":
-        return 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
-    return float(resources.gpus)
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What one trial holds while it runs."""
+
+    cpus: int
+    gpus: float
+    custom: Mapping[str, float] = field(default_factory=dict)
+
+    def bundle(self) -> dict[str, float]:
+        """By Ray's names."""
+        return {"CPU": float(self.cpus), **({"GPU": self.gpus} if self.gpus else {}), **self.custom}
+
+    def __str__(self) -> str:
+        """For messages."""
+        return _named(self.bundle(), self.custom)
 
 
-def trials_on(node: Node, resources: ResourcesSpec, gpus: float) -> int:
+def request(resources: ResourcesSpec, nodes: Iterable[Node]) -> Request:
+    """What a trial of an arm holds: what the study says; for `auto` one GPU where any node has one."""
+    gpus = resources.gpus
+    if gpus == "auto":
+        gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
+    return Request(cpus=resources.cpus, gpus=float(gpus), custom=dict(resources.custom))
+
+
+def trials_on(node: Node, wanted: Request) -> int:
     """How many trials this node runs at once. A trial's share of a GPU lies on one GPU."""
-    fits = node.get("CPU", 0) / resources.cpus
-    if gpus:
+    fits = node.get("CPU", 0) / wanted.cpus
+    if wanted.gpus:
         there = node.get("GPU", 0)
-        fits = min(fits, int(there) * int(1 / gpus + _CLOSE) if gpus < 1 else there / gpus)
+        fits = min(fits, int(there) * int(1 / wanted.gpus + _CLOSE) if wanted.gpus < 1 else there / wanted.gpus)
+    for name, amount in wanted.custom.items():
+        fits = min(fits, node.get(name, 0) / amount)
     return int(fits + _CLOSE)
 
 
@@ -51,24 +72,29 @@ class Room:
 
     Args:
         ray: The connected module.
-        resources: What a trial wants.
+        resources: What the study says of them.
+        arms: The names by which each arm's trials go, the most particular one first.
 
-    Raises DoesNotFit where a single trial does not, and no autoscaler could bring a node.
+    Raises DoesNotFit where a single trial of some arm does not, and no autoscaler could bring a node.
     """
 
-    def __init__(self, ray: Any, resources: ResourcesSpec) -> None:
-        self._ray, self._resources = ray, resources
+    def __init__(self, ray: Any, resources: ResourcesSpec, arms: Iterable[tuple[str, ...]] = ((),)) -> None:
+        self._ray, self._actors = ray, resources.actors
         nodes = living_nodes(ray)
-        self.gpus = gpus_per_trial(resources, nodes)
+        self.requests = {names: request(resources.of(*names), nodes) for names in arms}
+        """What a trial holds, by the names that its arm goes by."""
         self.grows = _has_autoscaler(ray)
         """Whether nodes may come because trials wait for them."""
         self._trials = self._count(nodes)
         self._counted = time.monotonic()
-        if not self._trials and not self.grows:
-            raise DoesNotFit(
-                f"resources: a trial wants {_named(resources.cpus, self.gpus)}, but no node of the cluster has that; they have "
-                f"{'; '.join(sorted({_named(n.get('CPU', 0), n.get('GPU', 0)) for n in nodes}))}; ask for less, or add a node"
-            )
+        if not self.grows:
+            for wanted in self.requests.values():
+                _check(wanted, nodes)
+
+    @property
+    def gpus(self) -> float:
+        """The most that any trial holds: for tasks that every trial waits for."""
+        return max(wanted.gpus for wanted in self.requests.values())
 
     def __call__(self) -> int:
         """Trials at once, now."""
@@ -79,11 +105,21 @@ class Room:
 
     def wanted(self) -> int:
         """Trials at once that processes are asked for: where nodes may come, also those for which there is no room yet."""
-        return max(self(), self._resources.actors or 0) if self.grows else self()
+        return max(self(), self._actors or 0) if self.grows else self()
 
-    def _count(self, nodes: Iterable[Node]) -> int:
-        fits = sum(trials_on(node, self._resources, self.gpus) for node in nodes)
-        return fits if self._resources.actors is None else min(fits, self._resources.actors)
+    def _count(self, nodes: Collection[Node]) -> int:
+        """Of the arm whose trials are the smallest."""
+        fits = max(sum(trials_on(node, wanted) for node in nodes) for wanted in self.requests.values())
+        return fits if self._actors is None else min(fits, self._actors)
+
+
+def _check(wanted: Request, nodes: Collection[Node]) -> None:
+    if not any(trials_on(node, wanted) for node in nodes):
+        there = sorted({_named(node, wanted.custom) for node in nodes})
+        raise DoesNotFit(
+            f"resources: a trial wants {wanted}, but no node of the cluster has that; they have {'; '.join(there)}; ask for "
+            "less, or add a node"
+        )
 
 
 def _has_autoscaler(ray: Any) -> bool:
@@ -102,5 +138,7 @@ def _has_autoscaler(ray: Any) -> bool:
         return False
 
 
-def _named(cpus: float, gpus: float) -> str:
-    return f"{cpus:g} CPUs and {gpus:g} GPUs"
+def _named(amounts: Node, custom: Iterable[str]) -> str:
+    named = [f"{amounts.get('CPU', 0):g} CPUs", f"{amounts.get('GPU', 0):g} GPUs"]
+    named += [f"{amounts.get(name, 0):g} of {name}" for name in custom]
+    return f"{', '.join(named[:-1])} and {named[-1]}"

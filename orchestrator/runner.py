@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from orchestrator.arms import names_of
 from orchestrator.building import build_pools
 from orchestrator.changes import ChangedSinceRecorded, Decision, Decisions, changed_message, changes, remember_sources
 from orchestrator.cluster import cluster
@@ -162,10 +163,11 @@ def _train(driver: StudyDriver, options: RunOptions, console: Console, mirror: M
     with ExitStack() as stack:
         console = stack.enter_context(quiet_output(folders.log / "ray.log", console))
         ray = stack.enter_context(_cluster(driver.state.plan, folders, options, console))
-        room = Room(ray, study.resources)
+        arms = {a.name: names_of(a) for a in driver.state.plan.arms}
+        room = Room(ray, study.resources, arms.values())
         if options.address is None:
             driver.actors = room()  # a cluster may grow, and must see that more is wanted; this machine does not
-        driver.limit = options.limits.watch(room.gpus)
+        driver.limit = options.limits.watch({arm: room.requests[names].gpus for arm, names in arms.items()})
         plan = driver.state.plan
         build_pools(ray, missing_blocks(plan, folders), folders.pools, gpus=room.gpus, console=console)
         save_sample(folders, *plan.seed_blocks[-1])
@@ -228,8 +230,7 @@ def _tune(ray: Any, driver: StudyDriver, view: StudyView, room: Room) -> None:
             driver,
             AblationTrainable,
             processes=room.wanted,
-            cpus=driver.state.plan.study.resources.cpus,
-            gpus=room.gpus,
+            requests={arm.name: room.requests[names_of(arm)].bundle() for arm in driver.state.plan.arms},
             cache=driver.folders.pools,
             on_record=view.record,
             shared=shared,

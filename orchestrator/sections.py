@@ -37,6 +37,8 @@ SAMPLERS: dict[SamplerName, str] = {
     "random": "independent random points",
     "grid": "every combination of the values in search.grid, the defaults first",
 }
+RAYS_OWN = ("CPU", "GPU", "memory", "object_store_memory")
+"""Resources that Ray counts by itself."""
 OBJECTIVES = ("val_error", "val_loss", "seconds", "steps", "labels")
 """What a search may minimise."""
 
@@ -213,22 +215,58 @@ class EvaluateSpec(Configuration):
         return tuple(value)
 
 
+def _gpus(value: Any) -> Any:
+    if value == "auto":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected auto or a number, got {describe(value)}")
+    if not 0 <= value <= 1024:
+        raise ValueError(f"must be from 0 to 1024, got {quoted(value)}")
+    if value > 1 and value != int(value):
+        raise ValueError(f"a share of a GPU is below 1, and above 1 they are whole; got {value}")
+    return float(value)
+
+
+def _custom(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected amounts by name, got {describe(value)}")
+    for name, amount in value.items():
+        if name in RAYS_OWN or not str(name).strip():
+            raise ValueError(f"{quoted(name)} is no custom resource; cpus and gpus have keys of their own")
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount <= 1_000_000:
+            raise ValueError(f"{name}: expected a number above 0, got {describe(amount)}")
+    return {str(name): float(amount) for name, amount in value.items()}
+
+
+Gpus = Annotated[Literal["auto"] | float, BeforeValidator(_gpus)]
+Custom = Annotated[dict[str, float], BeforeValidator(_custom)]
+
+
+class ArmResourcesSpec(Configuration):
+    """What a trial of some arms gets; what is not said is as for the others."""
+
+    cpus: int | None = Field(None, ge=1, le=100_000, description="CPUs of a trial, and its torch threads")
+    gpus: Gpus | None = Field(None, description="GPUs of a trial: auto, a share below 1, or whole ones")
+    custom: Custom | None = Field(None, description="Custom resources of the cluster, such as {a100: 1}")
+
+
 class ResourcesSpec(Configuration):
     """What one trial gets, and how many run at once."""
 
     cpus: int = Field(1, ge=1, le=100_000, description="CPUs of a trial, and its torch threads")
-    gpus: Literal["auto"] | float = Field("auto", description="GPUs of a trial: auto, a share below 1, or whole ones")
+    gpus: Gpus = Field("auto", description="GPUs of a trial: auto, a share below 1, or whole ones")
+    custom: Custom = Field(default_factory=dict, description="Custom resources of the cluster, such as {a100: 1}")
     actors: int | None = Field(None, ge=1, le=100_000, description="Trials at once; as many as fit unless given")
+    arms: dict[str, ArmResourcesSpec] = Field(
+        default_factory=dict, description="Other amounts for an arm, or for all arms of an algorithm, by its name"
+    )
 
-    @field_validator("gpus", mode="before")
-    @classmethod
-    def _auto_or_number(cls, value: Any) -> Any:
-        if value == "auto":
-            return value
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"expected auto or a number, got {describe(value)}")
-        if not 0 <= value <= 1024:
-            raise ValueError(f"must be from 0 to 1024, got {quoted(value)}")
-        if value > 1 and value != int(value):
-            raise ValueError(f"a share of a GPU is below 1, and above 1 they are whole; got {value}")
-        return float(value)
+    def of(self, *names: str) -> ResourcesSpec:
+        """What a trial gets that goes by these names, the most particular one first; `arms` of the result is empty."""
+        said = [self.arms[name] for name in names if name in self.arms]
+        changes: dict[str, Any] = {"arms": {}}
+        for key in ("cpus", "gpus", "custom"):
+            value = next((v for one in said if (v := getattr(one, key)) is not None), None)
+            if value is not None:
+                changes[key] = value
+        return self.model_copy(update=changes)

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from orchestrator.arms import arm_parameters, derive_arms
+from orchestrator.arms import arm_parameters, derive_arms, names_of
 from orchestrator.cell import Cell
 from orchestrator.conditions import Condition
 from orchestrator.study import StudySpec
@@ -100,7 +100,7 @@ def _cell(study: StudySpec, arm: ArmInfo, condition: Condition, origin: Origin, 
         tuning_seed=study.tuning_seed,
         confirming_seeds=study.confirming_seeds,
         evaluation_seeds=study.seed_list,
-        threads=study.resources.cpus,
+        threads=study.resources.of(*names_of(arm)).cpus,
         origin=origin,
         inherits=ALGORITHMS[study.method].name if inherits else "",
         takes=_takes(study, arm) if inherits else (),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from orchestrator import data_rules, generator_rules, search_rules  # noqa: F401  importing them registers their rules
-from orchestrator.arms import derive_arms
+from orchestrator.arms import derive_arms, names_of
 from orchestrator.errors import did_you_mean, quoted
 from orchestrator.rules import repeated, rule, unknown
 from orchestrator.study_problems import Finding, findings
@@ -147,6 +147,15 @@ def _constants_mean_something(study: StudySpec) -> Iterator[Finding]:
             for name in constants.keys() & set(component.parameters):
                 message = f"means nothing while component '{component.name}' is off; remove it"
                 yield Finding(("hyperparameters", study.method, name), message)
+
+
+@rule("resources.arms.*", "method", "components", "ablation", "baselines", "search", "hyperparameters", derives=True)
+def _resources_are_of_arms(study: StudySpec) -> Iterator[Finding]:
+    known = {name for arm in derive_arms(study).arms for name in names_of(arm)} if study.resources.arms else set()
+    for name in study.resources.arms:
+        if name not in known:
+            message = f"no arm or algorithm {quoted(name)} in this study{did_you_mean(name, known)}"
+            yield Finding(("resources", "arms", name), message, ("resources", "arms"))
 
 
 @rule("evaluate", "ablation.design", "ablation.arms.*", "baselines")

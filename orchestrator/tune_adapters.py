@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,16 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     """
 
     def __init__(
-        self, driver: StudyDriver, *, cache: Path, shared: SharedData | None, on_record: Callable[[TrialRecord], None]
+        self,
+        driver: StudyDriver,
+        *,
+        requests: Mapping[str, Mapping[str, float]],
+        cache: Path,
+        shared: SharedData | None,
+        on_record: Callable[[TrialRecord], None],
     ) -> None:
         super().__init__()
+        self._requests = requests
         self._driver = driver
         self._shared = shared
         self._handed_out: dict[str, SharedBlock] = {}
@@ -59,7 +66,8 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         slot = self._driver.hand_out(trial_id)
         if slot is None:
             return None
-        config: dict[str, Any] = {**self._constants, "spec": slot.spec.model_dump_json()}
+        holds = dict(self._requests[slot.cell.arm.name])
+        config: dict[str, Any] = {**self._constants, "spec": slot.spec.model_dump_json(), "holds": holds}
         if self._shared is not None and (shared := self._shared.block(slot.spec)) is not None:
             config["shared"] = self._handed_out[trial_id] = shared
         return config
@@ -121,6 +129,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
                 raise _Ended(lost)
         if self._controller is None:
             self._controller = Controller(tune_controller, self._processes)
+        self._controller.give_way()
         self._controller.ask_for_processes()
         return super().choose_trial_to_run(tune_controller)
 
@@ -146,8 +155,7 @@ def run_trials(
     trainable: type[tune.Trainable],
     *,
     processes: Callable[[], int],
-    cpus: int,
-    gpus: float,
+    requests: Mapping[str, Mapping[str, float]],
     cache: Path,
     on_record: Callable[[TrialRecord], None],
     shared: SharedData | None = None,
@@ -158,22 +166,21 @@ def run_trials(
         driver: What to run, and where records go.
         trainable: `AblationTrainable`, or what answers as it does.
         processes: How many trials shall run side by side; asked again and again, as a cluster may grow.
-        cpus: Of one trial.
-        gpus: Of one trial, also a fraction.
+        requests: What a trial holds, by Ray's names, by the name of its arm.
         cache: Folder of synthetic pools.
         on_record: Told of each record once it is durable.
         shared: Images in the object store; without, every process reads the files.
 
     Raises what the driver raised where a record could not be written, and ClusterLost where Ray ended meanwhile.
     """
-    searcher = StudySearcher(driver, cache=cache, shared=shared, on_record=on_record)
+    searcher = StudySearcher(driver, requests=requests, cache=cache, shared=shared, on_record=on_record)
     with (
         tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True) as scratch,
         session_folder(Path(scratch)),
     ):
         try:
             tune.run(
-                tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}),
+                tune.with_resources(trainable, lambda config: tune.PlacementGroupFactory([config["holds"]])),
                 search_alg=searcher,
                 scheduler=StudyScheduler(driver, processes),
                 num_samples=-1,

@@ -73,6 +73,17 @@ class Controller:
             self._kept[resources] = wanted
             self._tune._actor_cache.increase_max(resources, wanted - kept)
 
+    def give_way(self) -> None:
+        """End idle processes whose resources trials of another kind wait for: Tune would let them stand in the way for good."""
+        cache = self._tune._actor_cache
+        waiting = {kind for kind, trials in self._tune._resources_to_pending_trials.items() if trials}
+        blocked = [kind for kind in waiting if not cache.has_cached_object(kind)]
+        for kind in [k for k in list(cache._cached_objects) if blocked and k not in waiting]:
+            while (process := cache.pop_cached_object(kind)) is not None:
+                process.set_on_stop(None)
+                process.set_on_error(None)
+                self._tune._remove_actor(tracked_actor=process)
+
     def drop_idle_processes(self) -> None:
         """End those that wait for a trial: where one died, others of its node may have, and only a trial would find out."""
         self._tune._cleanup_cached_actors(force_all=True)

@@ -48,6 +48,7 @@ class Driver:
     lost: list[str] = field(default_factory=list)
     generation: int | None = None
     enough: Callable[[], bool] = lambda: False
+    arms: Callable[[int], str] = lambda number: "small"
 
     @property
     def done(self) -> bool:
@@ -63,7 +64,10 @@ class Driver:
         if self.generation and self.handed - len(self.closed) >= self.generation - len(self.closed) % self.generation:
             return None
         self.handed += 1
-        return SimpleNamespace(spec=SimpleNamespace(model_dump_json=lambda number=self.handed: str(number)))
+        return SimpleNamespace(
+            spec=SimpleNamespace(model_dump_json=lambda number=self.handed: str(number)),
+            cell=SimpleNamespace(arm=SimpleNamespace(name=self.arms(self.handed))),
+        )
 
     def receive(self, handle: str, payload: dict[str, Any]) -> bool:
         self.answers[handle] = payload["answer"]
@@ -81,7 +85,14 @@ class Driver:
 
 def run_instant(driver: Driver, tmp_path: Path) -> list[Any]:
     records: list[Any] = []
-    run_trials(driver, Instant, processes=lambda: 2, cpus=2, gpus=0, cache=tmp_path, on_record=records.append)  # type: ignore[arg-type]
+    run_trials(
+        driver,  # type: ignore[arg-type]
+        Instant,
+        processes=lambda: 2,
+        requests={"small": {"CPU": 2.0}, "large": {"CPU": 4.0}, "split": {"CPU": 1.0, "GPU": 0.5}},
+        cache=tmp_path,
+        on_record=records.append,
+    )
     return records
 
 
@@ -117,6 +128,16 @@ def test_a_start_of_a_process_is_seen_through(shared_ray, tmp_path):
     run_instant(driver, tmp_path)
     assert driver.enough()
     assert len(driver.closed) < 10_000, "both processes were up before the trials, which take no time, were through"
+
+
+def test_idle_processes_give_way_to_trials_that_want_other_resources(shared_ray, tmp_path):
+    """Two small processes fill the cluster of four CPUs; then come trials that want all four, and small ones again."""
+    order = ["small"] * 6 + ["large"] * 3 + ["small"] * 3 + ["split"] * 4
+    driver = Driver(
+        SimpleNamespace(checkpoints=tmp_path), len(order), generation=1, arms=lambda number: order[number - 1]
+    )
+    run_instant(driver, tmp_path)
+    assert driver.closed == [str(number) for number in range(1, len(order) + 1)]
 
 
 def test_a_process_that_dies_between_two_trials_costs_one_attempt(shared_ray, tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator import room as module
-from orchestrator.room import DoesNotFit, Room, gpus_per_trial, trials_on
+from orchestrator.room import DoesNotFit, Request, Room, request, trials_on
 from orchestrator.sections import ResourcesSpec
 
 
@@ -45,7 +45,7 @@ def autoscaler(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     ],
 )
 def test_a_share_of_a_gpu_lies_on_one_gpu(node: dict[str, float], cpus: int, gpus: float, fits: int) -> None:
-    assert trials_on(node, ResourcesSpec(cpus=cpus, gpus=gpus), gpus) == fits
+    assert trials_on(node, Request(cpus=cpus, gpus=gpus)) == fits
 
 
 def test_nodes_are_counted_one_by_one() -> None:
@@ -55,9 +55,9 @@ def test_nodes_are_counted_one_by_one() -> None:
 
 def test_a_gpu_anywhere_means_that_trials_use_one() -> None:
     resources = ResourcesSpec(cpus=1)
-    assert gpus_per_trial(resources, [{"CPU": 8.0}, {"CPU": 8.0, "GPU": 1.0}]) == 1
-    assert gpus_per_trial(resources, [{"CPU": 8.0}]) == 0
-    assert gpus_per_trial(ResourcesSpec(cpus=1, gpus=0.5), []) == 0.5
+    assert request(resources, [{"CPU": 8.0}, {"CPU": 8.0, "GPU": 1.0}]).gpus == 1
+    assert request(resources, [{"CPU": 8.0}]).gpus == 0
+    assert request(ResourcesSpec(cpus=1, gpus=0.5), []).gpus == 0.5
 
 
 def test_nodes_that_come_and_go_are_noticed() -> None:
@@ -101,3 +101,38 @@ def test_with_an_autoscaler_processes_are_asked_for_that_do_not_fit_yet(autoscal
     autoscaler.there = False
     room = Room(Ray({"CPU": 2}), ResourcesSpec(cpus=1, gpus=0, actors=5))
     assert (room(), room.wanted()) == (2, 2)
+
+
+ARMS = ResourcesSpec.model_validate(
+    {
+        "cpus": 2,
+        "gpus": 0,
+        "arms": {"rsmatch": {"gpus": 0.5}, "rsmatch-without-queue": {"cpus": 1, "custom": {"a100": 1}}},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "bundle"),
+    [
+        (("fixmatch", "fixmatch"), {"CPU": 2}),
+        (("rsmatch", "rsmatch"), {"CPU": 2, "GPU": 0.5}),
+        (("rsmatch-without-dummy-head", "rsmatch"), {"CPU": 2, "GPU": 0.5}),
+        (("rsmatch-without-queue", "rsmatch"), {"CPU": 1, "GPU": 0.5, "a100": 1}),
+    ],
+)
+def test_an_arm_may_have_amounts_of_its_own(names: tuple[str, ...], bundle: dict[str, float]) -> None:
+    assert request(ARMS.of(*names), []).bundle() == bundle
+
+
+def test_every_arms_trials_must_fit_somewhere() -> None:
+    arms = [("fixmatch", "fixmatch"), ("rsmatch-without-queue", "rsmatch")]
+    there = Ray({"CPU": 8}, {"CPU": 4, "GPU": 2, "a100": 2})
+    room = Room(there, ARMS, arms)
+    assert room() == 6, "as many as of the smaller ones"
+    assert room.gpus == 0.5
+    there.there.pop()
+    with pytest.raises(
+        DoesNotFit, match=r"wants 1 CPUs, 0\.5 GPUs and 1 of a100, but .* they have 8 CPUs, 0 GPUs and 0 of a100"
+    ):
+        Room(there, ARMS, arms)

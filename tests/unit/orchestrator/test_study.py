@@ -202,6 +202,19 @@ SINGLE_PROBLEMS = [
         "resources: {gpus: 1.5}",
         "s.yaml:5: resources.gpus: a share of a GPU is below 1, and above 1 they are whole; got 1.5",
     ),
+    (
+        "resources: {custom: {GPU: 1}}",
+        "s.yaml:5: resources.custom: 'GPU' is no custom resource; cpus and gpus have keys of their own",
+    ),
+    ("resources: {custom: {a100: 0}}", "s.yaml:5: resources.custom: a100: expected a number above 0, got the number 0"),
+    (
+        "resources: {arms: {rsmatsch: {gpus: 1}}}",
+        "s.yaml:5: resources.arms: no arm or algorithm 'rsmatsch' in this study; did you mean 'rsmatch'?",
+    ),
+    (
+        "resources: {arms: {rsmatch: {gpus: 1.5}}}",
+        "s.yaml:5: resources.arms.rsmatch.gpus: a share of a GPU is below 1, and above 1 they are whole; got 1.5",
+    ),
     ("resources: {gpus: -1}", "s.yaml:5: resources.gpus: must be from 0 to 1024, got -1"),
     ("resources: {actors: 0}", "s.yaml:5: resources.actors: must be from 1 to 100000, got 0"),
     ("resources: {cpus: .nan}", "s.yaml:5: resources.cpus: .nan is not a finite number"),
