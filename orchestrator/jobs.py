@@ -30,6 +30,10 @@ HEAD_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 _OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 """Ray prefers these to an address that it is given."""
+_REMEDIES = {
+    "uthenti": "; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's token",
+    "No available agent": "; the head's agent is not up: dashboard_agent.log among Ray's logs there says why (its port is taken?)",
+}
 _TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
 """They tell of every upload."""
 
@@ -223,7 +227,7 @@ class Jobs:
             ) from problem
         except self._refusals as problem:
             text = str(problem).strip().splitlines()[0][:600]
-            remedy = "; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's token" if "uthenti" in text else ""
+            remedy = next((remedy for sign, remedy in _REMEDIES.items() if sign in text), "")
             raise JobError(f"--address: {self.address}: {text}{remedy}") from problem
 
 

@@ -115,6 +115,7 @@ class _Keeper:
                 "include_dashboard": dashboard,
                 "dashboard_host": "127.0.0.1",
                 "dashboard_port": dashboard_port,
+                "dashboard_agent_listen_port": _free_port(),  # the usual one belongs to whoever came first
                 **({"ray_client_server_port": client_port} if client else {}),
             },
         )
