@@ -27,6 +27,9 @@ _ENVIRONMENT = {
 }
 _CLIENT = "ray://"
 _CLIENT_PORT = 10001
+_SLOW_START = "Starting Ray client server failed"
+"""What a head says that took more than ten seconds to start a process for this driver."""
+CLIENT_ATTEMPTS = 3
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -89,10 +92,15 @@ def _joined(ray: Any, address: str, console: Console | None, options: Mapping[st
     watch = Endpoints(console, shown)
 
     def connect() -> None:
-        try:
-            ray.init(address=address, **options)
-        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as problem:
-            raise ClusterUnreachable(f"{name}: {' '.join(str(problem).split())[:600]}{_remedy(problem)}") from problem
+        for attempt in range(CLIENT_ATTEMPTS):
+            try:
+                ray.init(address=address, **options)
+                break
+            except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as problem:
+                if _SLOW_START not in str(problem) or attempt == CLIENT_ATTEMPTS - 1:
+                    said = " ".join(str(problem).split())[:600]
+                    raise ClusterUnreachable(f"{name}: {said}{_remedy(problem)}") from problem
+                ray.shutdown()
         if endpoint is not None and shown.startswith(_CLIENT):
             watch.knock_at("its head", endpoint)
             return

@@ -88,8 +88,10 @@ class Raylets:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._keeper.stdin is not None
+        assert self._keeper.stdout is not None
         self._keeper.stdin.close()
         self._keeper.wait(timeout=60)
+        self._keeper.stdout.close()
 
 
 class _Keeper:

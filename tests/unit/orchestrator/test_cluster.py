@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.cluster import ClusterUnreachable, cluster, endpoint_of
+from orchestrator.cluster import CLIENT_ATTEMPTS, ClusterUnreachable, _joined, cluster, endpoint_of
 from orchestrator.cluster_watch import Endpoint, Endpoints, answers
 
 
@@ -106,3 +106,37 @@ def test_a_driver_that_does_not_leave_a_lost_cluster_is_ended() -> None:
     )
     assert done.returncode == 1
     assert "head:1 is lost" in done.stdout
+
+
+class SlowHead:
+    """A ray module whose head is slow to start what a client needs."""
+
+    class exceptions:
+        RayError = OSError
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.calls: list[str] = []
+
+    def init(self, **options: object) -> None:
+        self.calls.append("init")
+        if self.calls.count("init") <= self.failures:
+            raise ConnectionAbortedError("Initialization failure from server: Starting Ray client server failed.")
+
+    def shutdown(self) -> None:
+        self.calls.append("shutdown")
+
+
+@pytest.mark.parametrize("failures", [0, CLIENT_ATTEMPTS - 1, CLIENT_ATTEMPTS])
+def test_a_head_that_is_slow_for_a_client_is_asked_again(server: socket.socket, failures: int) -> None:
+    ray = SlowHead(failures)
+    host, port = server.getsockname()
+    joined = _joined(ray, f"ray://{host}:{port}", None, {})
+    if failures < CLIENT_ATTEMPTS:
+        with joined:
+            assert ray.calls == [*["init", "shutdown"] * failures, "init"]
+    else:
+        with pytest.raises(ClusterUnreachable, match="Starting Ray client server failed"), joined:
+            pass
+        assert ray.calls.count("init") == CLIENT_ATTEMPTS
+    assert ray.calls[-1] == "shutdown"
