@@ -110,10 +110,10 @@ def _record(number: int) -> Any:
     return make_record(number % 2, "tune", number, config=config, curves=curves, suggested={})
 
 
-def _write(folder: Path, trials: int) -> float:
+def _write(folder: Path, trials: int, first: int = 0) -> float:
     """Records of trials, one after another, as a driver writes them; milliseconds for each."""
     ledger = Ledger(folder / "ledger")
-    records = [_record(number) for number in range(trials)]
+    records = [_record(first + number) for number in range(trials)]
     began = time.perf_counter()
     for record in records:
         ledger.append(record)
@@ -171,21 +171,10 @@ def _driver(trials: int, rounds: int) -> float:
             with MirrorProcess(study, f"sqlite:///{name}/mlflow.db", study / "log" / "mlflow.log") as mirror:
                 while mirror.status().written < 8:
                     time.sleep(0.1)
-                mirrored = _write_more(study, trials)
+                mirrored = _write(study, trials, first=8)
                 mirror.finish(600)
             differences.append(mirrored - _write(Path(name) / "without", trials))
     return statistics.median(differences)
-
-
-def _write_more(study: Path, trials: int) -> float:
-    ledger = Ledger(study / "ledger")
-    records = [_record(8 + number) for number in range(trials)]
-    began = time.perf_counter()
-    for record in records:
-        ledger.append(record)
-    spent = time.perf_counter() - began
-    ledger.close()
-    return 1000 * spent / trials
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 from orchestrator.errors import AblateError
 from orchestrator.provenance import package_versions
 from trainables.environment import CHANGES_RESULTS
+from trainables.files import TEMPORARY_PREFIX
 
 NODE_SECONDS = 120.0
 """For all nodes to answer. The first task on a node waits for the code to arrive there."""
@@ -70,8 +71,9 @@ def check_nodes(ray: Any, folder: Path) -> None:
     from trainables.source import source_hash
 
     found, problems = ask_nodes(ray, folder)
+    here, source = package_versions(), source_hash()
     for node in found:
-        problems += node_problems(node, package_versions(), source_hash(), folder)
+        problems += node_problems(node, here, source, folder)
     if problems:
         raise ClusterUnfit("\n".join(["the cluster cannot run this study:", *(f"  {p}" for p in problems)]))
 
@@ -81,7 +83,7 @@ def ask_nodes(ray: Any, folder: Path) -> tuple[list[NodeAnswer], list[str]]:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     token = secrets.token_hex(8)
-    question = folder / f".tmp-asked-{token}"
+    question = folder / f"{TEMPORARY_PREFIX}asked-{token}"
     folder.mkdir(parents=True, exist_ok=True)
     question.touch()
     look = ray.remote(num_cpus=0, max_retries=1)(look_around)
@@ -90,7 +92,7 @@ def ask_nodes(ray: Any, folder: Path) -> tuple[list[NodeAnswer], list[str]]:
         for node in ray.nodes():
             if node["Alive"]:
                 pinned = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                answer = f".tmp-answered-{token}-{node['NodeID'][:12]}"
+                answer = f"{TEMPORARY_PREFIX}answered-{token}-{node['NodeID'][:12]}"
                 task = look.options(scheduling_strategy=pinned).remote(str(folder.resolve()), question.name, answer)
                 asked[task] = (node, answer)
         done, late = ray.wait(list(asked), num_returns=len(asked), timeout=NODE_SECONDS)
@@ -110,7 +112,7 @@ def ask_nodes(ray: Any, folder: Path) -> tuple[list[NodeAnswer], list[str]]:
             answers.append(NodeAnswer(**{**values, "name": _name(node)}, runs_trials=runs_trials))
         return sorted(answers, key=lambda a: a.name), sorted(problems)
     finally:
-        for path in folder.glob(f".tmp-*{token}*"):
+        for path in folder.glob(f"{TEMPORARY_PREFIX}*{token}*"):
             path.unlink(missing_ok=True)
 
 
