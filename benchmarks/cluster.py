@@ -9,8 +9,9 @@ take a few seconds here.
   against that of the same study on one node that stays: `lost` and `repeated` finished trials, `tables_equal`.
 - packing: a node with two logical GPUs and eight CPUs, trials of a quarter of a GPU each: `at_once` is the most trials whose times
   in the ledger overlap.
-- busy: the same ledger; `busy` is the share of the time that processes spent in trials, from the first start to the moment
-  from which fewer trials are left than there are processes.
+- busy: the same ledger; `busy` is the share of the time that processes spent in trials, each from its own first trial on, until
+  fewer trials are left than there are processes; `busy_with_starts` counts all of them from the first trial of any, and so the time
+  in which eight processes import torch on this machine's cores.
 """
 
 from __future__ import annotations
@@ -103,12 +104,17 @@ def _losses(folder: Path, losses: int) -> dict[str, Any]:
 
 
 def _packing(folder: Path) -> dict[str, Any]:
-    study = {**STUDY, "resources": {"cpus": 1, "gpus": 0.25}, "evaluate": {"seeds": 24}}
+    study = {**STUDY, "resources": {"cpus": 1, "gpus": 0.25}, "evaluate": {"seeds": 32}}
     with Raylets() as nodes:
         nodes.add(cpus=8, gpus=2)
         _finish(_start(folder / "packed", study, nodes.address), folder / "packed")
     records = Ledger(folder / "packed" / "runs" / "cluster" / "ledger").records()
-    return {"trials": len(records), "at_once": at_once(records), "busy": busy(records, 8)}
+    return {
+        "trials": len(records),
+        "at_once": at_once(records),
+        "busy": busy(records, 8),
+        "busy_with_starts": busy(records, 8, starts=True),
+    }
 
 
 def at_once(records: Sequence[TrialRecord]) -> int:
@@ -117,12 +123,15 @@ def at_once(records: Sequence[TrialRecord]) -> int:
     return max(sum(began <= moment < ended for began, ended in times) for moment, _ in times)
 
 
-def busy(records: Sequence[TrialRecord], processes: int) -> float:
+def busy(records: Sequence[TrialRecord], processes: int, *, starts: bool = False) -> float:
     """Share of the processes' time that trials took, until fewer are left to start than there are processes."""
-    times = sorted((r.started_at.timestamp(), r.started_at.timestamp() + r.wall_seconds) for r in records)
-    first, last = times[0][0], times[-processes][0]
-    held = sum(max(min(ended, last) - began, 0.0) for began, ended in times)
-    return held / (processes * (last - first))
+    times = sorted((r.started_at.timestamp(), r.started_at.timestamp() + r.wall_seconds, r.process) for r in records)
+    last = times[-processes][0]
+    first: dict[int, float] = {}
+    for began, _, process in times:
+        first.setdefault(process, times[0][0] if starts else began)
+    held = sum(max(min(ended, last) - began, 0.0) for began, ended, _ in times)
+    return held / sum(last - began for began in first.values())
 
 
 def _start(folder: Path, study: dict[str, Any], address: str) -> subprocess.Popen[bytes]:

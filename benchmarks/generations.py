@@ -36,6 +36,7 @@ from orchestrator.driver import StudyDriver
 from orchestrator.folders import StudyFolders
 from orchestrator.forecast import MemoryLedger
 from orchestrator.state import StudyState
+from orchestrator.storage import Storage
 from orchestrator.study import load_study
 from orchestrator.study_plan import Plan, make_plan
 from orchestrator.timings import TrialTimings
@@ -179,8 +180,8 @@ def real_idle(plan: Plan, records: Sequence[Any], slower: float) -> float:
             driver,
             sleeper(records, slower),
             processes=lambda: actors,
-            requests={arm.name: {"CPU": 1.0} for arm in plan.arms},
-            cache=folders.pools,
+            requests=lambda arm: {"CPU": 1.0},
+            places=Storage(folders).places,
             on_record=lambda record: None,
         )
         found = ledger.records()

@@ -200,6 +200,7 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
     from orchestrator.runner import manifest
     from orchestrator.shared_data import SharedData
     from orchestrator.state import StudyState
+    from orchestrator.storage import Storage
     from orchestrator.study import load_study
     from orchestrator.study_plan import make_plan
     from orchestrator.tune_adapters import run_trials
@@ -246,8 +247,8 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
                 driver,
                 instant(),
                 processes=lambda: actors,
-                requests={arm.name: {"CPU": 1.0} for arm in plan.arms},
-                cache=folders.pools,
+                requests=lambda arm: {"CPU": 1.0},
+                places=Storage(folders).places,
                 on_record=on_record,
                 shared=shared,
             )

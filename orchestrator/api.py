@@ -134,15 +134,18 @@ def plan(study: LoadedStudy | StudySpec | str | Path | Mapping[str, Any], *, run
 
     Args:
         study: From `load_study`, or what it takes.
-        runs: Folder that studies write to.
+        runs: Folder that studies write to, or its address in an object store.
     """
     from orchestrator.plan_summary import summarise_plan
+    from orchestrator.remote.working_copy import bring_study, runs_folder
     from orchestrator.study_plan import make_plan
     from orchestrator.warm_start import warm_start
 
     loaded = _loaded(study)
-    made = make_plan(loaded.spec, warm_start(loaded.spec, Path(runs)))
-    return StudyPlan(study=loaded, plan=made, summary=summarise_plan(loaded, Path(runs)))
+    folder = runs_folder(runs)
+    bring_study(folder, loaded.spec.study)
+    made = make_plan(loaded.spec, warm_start(loaded.spec, folder))
+    return StudyPlan(study=loaded, plan=made, summary=summarise_plan(loaded, folder))
 
 
 def run(
@@ -163,7 +166,7 @@ def run(
 
     Args:
         study: From `load_study`, or what it takes.
-        runs: Folder that studies write to.
+        runs: Folder that studies write to, or its address in an object store.
         address: A Ray cluster; a local one is started unless given.
         max_hours: Start no trial after so many hours.
         max_trials: Run at most so many trials.
@@ -180,6 +183,7 @@ def run(
     from rich.console import Console
 
     from orchestrator.limits import RunLimits
+    from orchestrator.remote.working_copy import runs_folder
     from orchestrator.runner import RunOptions, run_study
     from results.report import write_report
 
@@ -187,7 +191,7 @@ def run(
         raise ValueError("accept_mixed and rerun exclude each other; give one")
     console = Console(file=sys.stdout, quiet=quiet)
     options = RunOptions(
-        runs=Path(runs),
+        runs=runs_folder(runs),
         address=address,
         changed="accept" if accept_mixed else "rerun" if rerun else None,
         retry_failed=retry_failed,
@@ -209,9 +213,12 @@ def open_study(name: str, *, runs: str | Path = "runs") -> StudyResult:
     Raises StudyNotFound where no such study has run.
     """
     from orchestrator.errors import StudyNotFound
+    from orchestrator.remote.working_copy import bring_study, runs_folder
 
     try:
-        return _result(Path(runs) / name)
+        folder = runs_folder(runs)
+        bring_study(folder, name)
+        return _result(folder / name)
     except FileNotFoundError:
         raise StudyNotFound(f"no study '{name}' has run in {runs}") from None
 

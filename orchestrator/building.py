@@ -14,12 +14,13 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from orchestrator.cluster_watch import lost_cluster
+from orchestrator.remote.pool_cache import PoolCache
 from orchestrator.view import PLAIN_SECONDS
 from trainables.data.base import DatasetDamaged, DatasetMissing
 from trainables.data.datasets import dataset_of
-from trainables.data.fitted import FitSpec
-from trainables.data.pools import Report
-from trainables.data.seed_block import missing_fits
+from trainables.data.fitted import FitSpec, fit_path
+from trainables.data.pools import Report, pool_path
+from trainables.data.seed_block import block_pools, missing_fits
 from trainables.specs import DataSpec
 
 REPORT_SECONDS = 0.5
@@ -141,7 +142,9 @@ def wait_for(ray: Any, tasks: Sequence[Any], board: Any, view: BuildView) -> Non
             view.update(len(tasks) - len(waiting), stages)
 
 
-def build_pools(ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: Path, *, gpus: float, console: Console) -> None:
+def build_pools(
+    ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: PoolCache, *, gpus: float, console: Console
+) -> None:
     """Make the synthetic pools of these seed blocks side by side, and say how far they are.
 
     Each generator is trained once, in a task of its own; the pools of all sizes that are drawn from it wait for that.
@@ -150,42 +153,44 @@ def build_pools(ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: Path, *, 
         return
 
     @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)  # type: ignore[untyped-decorator]
-    def fit(fit_values: Mapping[str, Any], spec_json: str, folder: str, started_in: str, name: str, board: Any) -> None:
+    def fit(
+        fit_values: Mapping[str, Any], spec_json: str, cache: PoolCache, started_in: str, name: str, board: Any
+    ) -> None:
         from trainables.data.seed_block import make_fit
 
-        device = prepare_task(started_in)
-        with reporting(board, name) as report:
-            spec = DataSpec.model_validate_json(spec_json)
-            make_fit(FitSpec(**fit_values), spec, Path(folder), device=device, report=report)
+        device, wanted = prepare_task(started_in), FitSpec(**fit_values)
+        with reporting(board, name) as report, cache.opened([fit_path(Path(), wanted).name]) as folder:
+            make_fit(wanted, DataSpec.model_validate_json(spec_json), folder, device=device, report=report)
 
     @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)  # type: ignore[untyped-decorator]
-    def build(spec_json: str, seed: int, folder: str, started_in: str, name: str, board: Any, *fits: None) -> None:
+    def build(spec_json: str, seed: int, cache: PoolCache, started_in: str, name: str, board: Any, *fits: None) -> None:
         from trainables.data.seed_block import make_pools
 
-        device = prepare_task(started_in)
-        with reporting(board, name) as report:
-            make_pools(DataSpec.model_validate_json(spec_json), seed, Path(folder), device=device, report=report)
+        device, spec = prepare_task(started_in), DataSpec.model_validate_json(spec_json)
+        with reporting(board, name) as report, cache.opened(cache_names(spec, seed)) as folder:
+            make_pools(spec, seed, folder, device=device, report=report)
 
     board = ray.remote(Board).options(num_cpus=0).remote()
-    folder, started_in = str(cache.resolve()), str(Path.cwd())
+    started_in = str(Path.cwd())
     trained: dict[FitSpec, Any] = {}
     blocks = []
     for spec, seed in jobs:
         text, title = spec.model_dump_json(), f"{dataset_of(spec.dataset).title}, seed {seed}"
-        fits = missing_fits(spec, seed, cache)
+        fits = missing_fits(spec, seed, cache.folder)
         for wanted in fits:
             if wanted not in trained:
                 name = f"{title}, {wanted.generator}"
-                trained[wanted] = fit.remote(wanted.__dict__, text, folder, started_in, name, board)
+                trained[wanted] = fit.remote(wanted.__dict__, text, cache, started_in, name, board)
         name = f"{title}, {spec.contamination:.0%} synthetic"
-        blocks.append(build.remote(text, seed, folder, started_in, name, board, *(trained[f] for f in fits)))
+        blocks.append(build.remote(text, seed, cache, started_in, name, board, *(trained[f] for f in fits)))
     training = f", training {len(trained)} generators" if trained else ""
     console.print(f"making synthetic images for {len(jobs)} seed blocks{training} …", highlight=False)
     wait_for(ray, blocks, board, BuildView(console, len(jobs), "seed blocks"))
+    cache.bring(name for spec, seed in jobs for name in cache_names(spec, seed))
 
 
 def recognise_pools(
-    ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: Path, *, gpus: float, console: Console
+    ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: PoolCache, *, gpus: float, console: Console
 ) -> None:
     """Find out how well a classifier of real images recognises these seed blocks' pools, and say how far that is.
 
@@ -195,25 +200,33 @@ def recognise_pools(
         return
 
     @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)  # type: ignore[untyped-decorator]
-    def look(specs: Sequence[str], seed: int, folder: str, started_in: str, name: str, board: Any) -> None:
+    def look(specs: Sequence[str], seed: int, cache: PoolCache, started_in: str, name: str, board: Any) -> None:
         from trainables.data.recognition import recognise
 
         device = prepare_task(started_in)
-        with reporting(board, name) as report:
-            for text in specs:
-                recognise(DataSpec.model_validate_json(text), seed, Path(folder), device=device, report=report)
+        wanted = [DataSpec.model_validate_json(text) for text in specs]
+        names = [name for spec in wanted for name in cache_names(spec, seed)]
+        with reporting(board, name) as report, cache.opened(names) as folder:
+            for spec in wanted:
+                recognise(spec, seed, folder, device=device, report=report)
 
     board = ray.remote(Board).options(num_cpus=0).remote()
     together: dict[tuple[str, int], list[str]] = {}
     for spec, seed in jobs:
         together.setdefault((spec.dataset, seed), []).append(spec.model_dump_json())
     console.print(f"training {len(together)} classifiers on real images, to see what they recognise …", highlight=False)
-    folder, started_in = str(cache.resolve()), str(Path.cwd())
+    started_in = str(Path.cwd())
     tasks = [
-        look.remote(specs, seed, folder, started_in, f"{dataset_of(dataset).title}, seed {seed}", board)
+        look.remote(specs, seed, cache, started_in, f"{dataset_of(dataset).title}, seed {seed}", board)
         for (dataset, seed), specs in together.items()
     ]
     wait_for(ray, tasks, board, BuildView(console, len(tasks), "classifiers"))
+
+
+def cache_names(spec: DataSpec, seed: int) -> list[str]:
+    """The files that a seed block's synthetic images are in, and the generators that they are drawn from."""
+    pools = block_pools(spec, seed)
+    return [pool_path(Path(), p).name for p in pools] + [fit_path(Path(), p.fit).name for p in pools]
 
 
 def prepare_task(started_in: str) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import AblateError
 from orchestrator.provenance import package_versions
+from orchestrator.sharing import Meeting
 from trainables.environment import CHANGES_RESULTS
-from trainables.files import TEMPORARY_PREFIX
 
 NODE_SECONDS = 120.0
 """For all nodes to answer. The first task on a node waits for the code to arrive there."""
@@ -40,17 +38,12 @@ class NodeAnswer:
     """Whether it has CPUs for them; a head often has none."""
 
 
-def look_around(folder: str, question: str, answer: str) -> dict[str, Any]:
-    """On a node: what is there. Writes `answer` into the study's folder where it finds `question` in it."""
+def look_around(meeting: Meeting, who: str) -> dict[str, Any]:
+    """On the node `who`: what is there, and whether it meets the driver in the study's folder."""
     from orchestrator.provenance import package_versions
     from trainables.source import source_hash
 
-    sees, refused = (Path(folder) / question).is_file(), ""
-    if sees:
-        try:
-            (Path(folder) / answer).touch()
-        except OSError as problem:
-            refused = problem.strerror or str(problem)
+    sees, refused = meeting.answer(who)
     return {
         "versions": package_versions(),
         "source": source_hash(),
@@ -59,71 +52,77 @@ def look_around(folder: str, question: str, answer: str) -> dict[str, Any]:
     }
 
 
-def check_nodes(ray: Any, folder: Path) -> None:
+def check_nodes(ray: Any, place: str) -> None:
     """Ask every node for its versions, its code, and whether it shares the study's folder with this process.
 
     Args:
         ray: The connected module.
-        folder: The study's folder, which trials write checkpoints to.
+        place: The study's folder, which trials write checkpoints to: an absolute path, or an address in an object store.
 
     Raises ClusterUnfit with all that is wrong on any node.
     """
     from trainables.source import source_hash
 
-    found, problems = ask_nodes(ray, folder)
+    found, problems = ask_nodes(ray, place)
     here, source = package_versions(), source_hash()
     for node in found:
-        problems += node_problems(node, here, source, folder)
+        problems += node_problems(node, here, source, place)
     if problems:
         raise ClusterUnfit("\n".join(["the cluster cannot run this study:", *(f"  {p}" for p in problems)]))
 
 
-def ask_nodes(ray: Any, folder: Path) -> tuple[list[NodeAnswer], list[str]]:
-    """The answers of all living nodes, and a line for each that gave none."""
+def ask_nodes(ray: Any, place: str) -> tuple[list[NodeAnswer], list[str]]:
+    """The answers of all living nodes, and a line for each that gave none.
+
+    A node that cannot run the task is asked once more: while the code is unpacked there, a process may begin with half of it.
+    """
+    meeting = Meeting(place)
+    meeting.ask()
+    try:
+        answers, failed = _ask(ray, meeting, [n for n in ray.nodes() if n["Alive"]])
+        if failed:
+            more, failed = _ask(ray, meeting, [node for node, _ in failed])
+            answers += more
+    finally:
+        meeting.end()
+    return sorted(answers, key=lambda a: a.name), sorted(f"{_name(node)}: {said}" for node, said in failed)
+
+
+def _ask(
+    ray: Any, meeting: Meeting, nodes: Iterable[Mapping[str, Any]]
+) -> tuple[list[NodeAnswer], list[tuple[Mapping[str, Any], str]]]:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    token = secrets.token_hex(8)
-    question = folder / f"{TEMPORARY_PREFIX}asked-{token}"
-    folder.mkdir(parents=True, exist_ok=True)
-    question.touch()
     look = ray.remote(num_cpus=0, max_retries=1)(look_around)
     asked = {}
-    try:
-        for node in ray.nodes():
-            if node["Alive"]:
-                pinned = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                answer = f"{TEMPORARY_PREFIX}answered-{token}-{node['NodeID'][:12]}"
-                task = look.options(scheduling_strategy=pinned).remote(str(folder.resolve()), question.name, answer)
-                asked[task] = (node, answer)
-        done, late = ray.wait(list(asked), num_returns=len(asked), timeout=NODE_SECONDS)
-        answers = []
-        problems = [f"{_name(asked[task][0])}: it did not answer within {NODE_SECONDS:.0f} s" for task in late]
-        for task in done:
-            node, answer = asked[task]
-            try:
-                values = ray.get(task)
-            except ray.exceptions.RayError as problem:  # the node went away, or cannot even start the task
-                last = str(problem).strip().splitlines()[-1]
-                problems.append(f"{_name(node)}: it cannot run a task: {last[:500]}")
-                continue
-            if values["sees_folder"] and not values["refused"]:
-                values["sees_folder"] = (folder / answer).exists()
-            runs_trials = node["Resources"].get("CPU", 0) > 0
-            answers.append(NodeAnswer(**{**values, "name": _name(node)}, runs_trials=runs_trials))
-        return sorted(answers, key=lambda a: a.name), sorted(problems)
-    finally:
-        for path in folder.glob(f"{TEMPORARY_PREFIX}*{token}*"):
-            path.unlink(missing_ok=True)
+    for node in nodes:
+        pinned = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        asked[look.options(scheduling_strategy=pinned).remote(meeting, node["NodeID"])] = node
+    done, late = ray.wait(list(asked), num_returns=len(asked), timeout=NODE_SECONDS)
+    answers, failed = [], [(asked[task], f"it did not answer within {NODE_SECONDS:.0f} s") for task in late]
+    for task in done:
+        node = asked[task]
+        try:
+            values = ray.get(task)
+        except ray.exceptions.RayError as problem:  # the node went away, or cannot even start the task
+            last = str(problem).strip().splitlines()[-1]
+            failed.append((node, f"it cannot run a task: {last[:500]}"))
+            continue
+        if values["sees_folder"] and not values["refused"]:
+            values["sees_folder"] = meeting.heard(node["NodeID"])
+        runs_trials = node["Resources"].get("CPU", 0) > 0
+        answers.append(NodeAnswer(**{**values, "name": _name(node)}, runs_trials=runs_trials))
+    return answers, failed
 
 
-def node_problems(node: NodeAnswer, here: Mapping[str, str], source: str, folder: Path) -> Sequence[str]:
+def node_problems(node: NodeAnswer, here: Mapping[str, str], source: str, place: str) -> Sequence[str]:
     """What is wrong with a node, a line each, with the remedy.
 
     Args:
         node: Its answer.
         here: Versions of this process.
         source: The hash of the training code here.
-        folder: The study's folder.
+        place: The study's folder.
     """
     wrong = []
     missing = [name for name in NEEDED if name not in node.versions]
@@ -147,11 +146,11 @@ def node_problems(node: NodeAnswer, here: Mapping[str, str], source: str, folder
         return wrong
     if not node.sees_folder:
         wrong.append(
-            f"{node.name}: it does not share {folder.resolve()} with this machine, so a trial that moves there finds no "
-            "checkpoint; give --runs a folder that all nodes have (NFS)"
+            f"{node.name}: it does not share {place} with this machine, so a trial that moves there finds no checkpoint; give "
+            "--runs a folder that all nodes have (NFS), or s3://BUCKET/FOLDER"
         )
     elif node.refused:
-        wrong.append(f"{node.name}: it cannot write to {folder.resolve()} ({node.refused}); make it writable there")
+        wrong.append(f"{node.name}: it cannot read and write {place} ({node.refused}); give it the right to")
     return wrong
 
 

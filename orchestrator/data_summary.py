@@ -13,8 +13,9 @@ from orchestrator.building import build_pools, recognise_pools
 from orchestrator.cluster import cluster
 from orchestrator.folders import StudyFolders
 from orchestrator.quiet import quiet_output
+from orchestrator.remote.pool_cache import PoolCache
 from orchestrator.room import living_nodes, request
-from orchestrator.runner import missing_blocks, save_sample
+from orchestrator.runner import missing_blocks, missing_names, save_sample
 from orchestrator.study import LoadedStudy
 from orchestrator.study_plan import Plan, make_plan
 from results.figures import load_pictures
@@ -36,12 +37,14 @@ def show_data(loaded: LoadedStudy, runs: Path, console: Console) -> None:
     folders = StudyFolders(runs, study.study)
     plan = make_plan(study)
     folders.log.mkdir(parents=True, exist_ok=True)
+    cache = PoolCache.of(folders)
+    cache.bring(missing_names(plan, folders))
     unknown = [block for block in plan.seed_blocks if _has_pools(block[0]) and _recognition(*block, folders) is None]
     if unknown:
         with quiet_output(folders.log / "ray.log", console) as terminal, cluster() as ray:
             gpus = request(study.resources, living_nodes(ray)).gpus
-            build_pools(ray, missing_blocks(plan, folders), folders.pools, gpus=gpus, console=terminal)
-            recognise_pools(ray, unknown, folders.pools, gpus=gpus, console=terminal)
+            build_pools(ray, missing_blocks(plan, folders), cache, gpus=gpus, console=terminal)
+            recognise_pools(ray, unknown, cache, gpus=gpus, console=terminal)
     console.print(_table(plan, folders))
     console.print(RECOGNISED, highlight=False)
     console.print(f"dataset {study.data.dataset}, hash {plan.cells[0].origin.fingerprint}", highlight=False)

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.folders import StudyFolders
+from orchestrator.gpu_memory import GpuShares
 from orchestrator.open_trials import OpenTrials
-from orchestrator.slots import Slot
+from orchestrator.slots import Slot, is_first_evaluation
 from orchestrator.state import StudyState
+from orchestrator.trial_process import GPU_MEMORY, MODEL, ran_out_of_memory
 from results.ledger import Ledger
 from results.ledger_rows import RecordBuilder
 from results.records import Status, TrialRecord
@@ -36,6 +38,10 @@ class Running:
     stopped_at: int | None = None
     handed_out_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     since: float = field(default_factory=time.monotonic)
+    gpus: float = 0.0
+    """What it holds."""
+    ran_out: list[str] = field(default_factory=list)
+    """Each time that a GPU had no memory for it, in words."""
 
     @property
     def step(self) -> int:
@@ -52,6 +58,7 @@ class StudyDriver:
         ledger: Where records go.
         code: Provenance of the code, for the records.
         actors: Most trials at once; None for as many as the cluster takes.
+        forget_checkpoint: Deletes the checkpoint of a trial that has its record; in the study's folder unless given.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class StudyDriver:
         *,
         code: Mapping[str, Any],
         actors: int | None = None,
+        forget_checkpoint: Callable[[str], None] | None = None,
     ) -> None:
         self.state = state
         self.folders = folders
@@ -75,13 +83,16 @@ class StudyDriver:
         """Their training steps."""
         self.stopped: str | None = None
         """Which limit ended the run early."""
-        self._held: dict[str, float] = {}
+        self._gpu_seconds = 0.0
         self._lost: deque[Running] = deque()
         """Trials whose process died, to be started again before all others."""
         self._builder = RecordBuilder()
         self._open = OpenTrials(folders.open)
         self._code = dict(code)
+        self._forget_checkpoint = forget_checkpoint or self._unlink_checkpoint
         self.actors = actors
+        self.gpus = GpuShares({})
+        """What trials hold of a GPU, by arm; asked when a trial is handed out."""
         self.limit: Callable[[StudyDriver], str | None] | None = None
         """Ends the run early: asked before each trial, it says why no further one may start, or None."""
         self._write_copies(state.copies())
@@ -91,13 +102,10 @@ class StudyDriver:
         """Whether nothing is left to hand out."""
         return self.state.done or self.stopped is not None
 
-    def held_seconds(self) -> dict[str, float]:
-        """Time that trials of this run held their resources, those in motion included, by arm."""
-        now, held = time.monotonic(), dict(self._held)
-        for trial in self.running.values():
-            arm = trial.slot.cell.arm.name
-            held[arm] = held.get(arm, 0.0) + now - trial.since
-        return held
+    def gpu_seconds(self) -> float:
+        """GPUs of each trial of this run times the time that it held them, those in motion included."""
+        now = time.monotonic()
+        return self._gpu_seconds + sum(t.gpus * (now - t.since) for t in self.running.values())
 
     def hand_out(self, handle: str) -> Slot | None:
         """The next trial, to be known as `handle`; None while there is nothing to do or all actors are taken."""
@@ -109,14 +117,18 @@ class StudyDriver:
             return None
         if self._lost:
             before = self._lost.popleft()
-            self.running[handle] = Running(before.slot, losses=before.losses + 1)
+            self._start(handle, Running(before.slot, losses=before.losses, ran_out=before.ran_out))
             return before.slot
         slot = self.state.take()
         self._write_copies(self.state.copies())
         if slot is not None:
             self._open.note(slot)
-            self.running[handle] = Running(slot)
+            self._start(handle, Running(slot))
         return slot
+
+    def _start(self, handle: str, trial: Running) -> None:
+        trial.gpus = self.gpus[trial.slot.cell.arm.name]
+        self.running[handle] = trial
 
     def receive(self, handle: str, result: Mapping[str, Any]) -> bool:
         """Take a result in; True where the trial's own limits say that it ends here."""
@@ -124,6 +136,8 @@ class StudyDriver:
         for step, row in result.get("rows", ()):
             trial.rows[int(step)] = dict(row)
         trial.last = dict(result)
+        if GPU_MEMORY in result:
+            self.gpus.learn(trial.slot.cell.arm.name, *result[GPU_MEMORY])
         if trial.stopped_at is None:
             curve = [(step, trial.rows[step]["val_error"]) for step in sorted(trial.rows)]
             trial.stopped_at = self.state.judge(trial.slot, curve)
@@ -137,18 +151,21 @@ class StudyDriver:
         trial = self.running.pop(handle, None)
         if trial is None:
             return None
-        arm = trial.slot.cell.arm.name
-        self._held[arm] = self._held.get(arm, 0.0) + time.monotonic() - trial.since
+        self._gpu_seconds += trial.gpus * (time.monotonic() - trial.since)
+        if self._starts_again_with_more_memory(trial):
+            self._lost.append(trial)
+            return None
         if lost is not None and trial.stopped_at is None and "failed" not in trial.last:
-            if trial.losses < RETRIES_OF_LOST_PROCESSES:
+            trial.losses += 1
+            if trial.losses <= RETRIES_OF_LOST_PROCESSES:
                 self._lost.append(trial)
                 return None
-            lost = f"{lost}, {trial.losses + 1} times"
+            lost = f"{lost}, {trial.losses} times"
         record = self._record(trial, lost)
-        self._keep_features(trial)
+        self._keep_files(trial)
         self.ledger.append(record)
         if trial.slot.spec.until == trial.slot.spec.training.steps:  # others may go on from one that ends earlier
-            checkpoint_path(self.folders.checkpoints, record.trial_id).unlink(missing_ok=True)
+            self._forget_checkpoint(record.trial_id)
         self._open.forget(record.trial_id)
         self.written += 1
         self.failed += record.status == "failed"
@@ -156,12 +173,33 @@ class StudyDriver:
         self._write_copies(self.state.finish(self._builder.lean(record)))
         return record
 
-    def _keep_features(self, trial: Running) -> None:
-        """Keep what the first evaluation trial of a cell sent for the picture of its features."""
-        content = trial.last.get("features")
-        if content and trial.slot.phase == "evaluate" and trial.slot.number == 0:
-            with suppress(OSError):  # a full disk is the ledger's to report, and a picture is not worth a study
-                write_atomically(self.folders.features / f"{trial.slot.spec.trial_id}.npz", content)
+    def _starts_again_with_more_memory(self, trial: Running) -> bool:
+        """Whether a GPU had no memory for the trial, for the first time, and there is more to give."""
+        failed = str(trial.last.get("failed", ""))
+        if not ran_out_of_memory(failed) or trial.ran_out or trial.stopped_at is not None:
+            return False
+        arm = trial.slot.cell.arm.name
+        grown = (
+            self.gpus.grow(arm) if self.gpus[arm] <= trial.gpus else self.gpus[arm]
+        )  # others may have run out before
+        if grown is None or grown <= trial.gpus:
+            return False
+        trial.ran_out.append(f"with {trial.gpus:g} of a GPU: {failed}; started again with {grown:g}")
+        return True
+
+    def _unlink_checkpoint(self, trial_id: str) -> None:
+        checkpoint_path(self.folders.checkpoints, trial_id).unlink(missing_ok=True)
+
+    def _keep_files(self, trial: Running) -> None:
+        """Keep what the first evaluation trial of a cell sent beside its record: for the picture of its features, its network."""
+        if not is_first_evaluation(trial.slot):
+            return
+        kept = {"features": self.folders.features / f"{trial.slot.spec.trial_id}.npz"}
+        kept[MODEL] = self.folders.models / f"{trial.slot.spec.trial_id}.pt"
+        for name, path in kept.items():
+            if content := trial.last.get(name):
+                with suppress(OSError):  # a full disk is the ledger's to report, and a picture is not worth a study
+                    write_atomically(path, content)
 
     def _write_copies(self, copies: list[TrialRecord]) -> None:
         for copy in copies:
@@ -177,6 +215,8 @@ class StudyDriver:
         elif lost is not None or error is not None:
             status, error = "failed", error or lost
             log = self._write_log(trial, str(error))
+        if trial.ran_out and log is None:
+            log = self._write_log(trial, None)
         metrics = trial.rows[steps[-1]] if steps else {}
         curves: dict[str, list[tuple[int, float]]] = {}
         for step in steps:
@@ -198,7 +238,7 @@ class StudyDriver:
             status=status,
             config={name: spec.hyperparameters[name] for name in slot.cell.parameters},
             suggested=dict(slot.suggested),
-            metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
+            metrics={name: value for name, value in (metrics | _memory(last)).items() if math.isfinite(value)},
             curves=curves,
             steps=steps[-1] - slot.first_step if steps else 0,
             seconds=max(float(last.get("seconds", 0.0)) - float(last.get("inherited_seconds", 0.0)), 0.0),
@@ -215,14 +255,15 @@ class StudyDriver:
             log=log,
         )
 
-    def _write_log(self, trial: Running, error: str) -> str:
-        """Keep a failed trial's specification and traceback; returns the path inside the study's folder."""
+    def _write_log(self, trial: Running, error: str | None) -> str:
+        """Keep the specification of a trial that failed, or ran out of memory first; returns the path inside the study's folder."""
         spec = trial.slot.spec
         path = self.folders.trial_log(spec.trial_id)
         text = "\n".join(
             [
                 f"trial {spec.trial_id}: {trial.slot.cell.name}, {trial.slot.phase} {trial.slot.number}",
-                f"error: {error}",
+                *(() if error is None else (f"error: {error}",)),
+                *(f"before: {text}" for text in trial.ran_out),
                 "",
                 str(trial.last.get("traceback", "No traceback: the process ended without one; see ray.log.")),
                 "",
@@ -232,3 +273,8 @@ class StudyDriver:
         )
         write_atomically(path, text.encode())
         return path.relative_to(self.folders.study).as_posix()
+
+
+def _memory(result: Mapping[str, Any]) -> dict[str, float]:
+    """MiB of a GPU that a trial took at most, for its record."""
+    return {"gpu_memory_mib": result[GPU_MEMORY][0] / 2**20} if GPU_MEMORY in result else {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+MODELS_FOLDER = "models"
+
 
 @dataclass(frozen=True)
 class StudyFolders:
@@ -52,6 +54,11 @@ class StudyFolders:
     def features(self) -> Path:
         """Features of unlabelled images, a file for the first evaluation trial of each cell."""
         return self.study / "features"
+
+    @property
+    def models(self) -> Path:
+        """Networks of the first evaluation trials, where the study keeps them."""
+        return self.study / MODELS_FOLDER
 
     @property
     def lock(self) -> Path:

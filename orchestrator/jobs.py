@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from orchestrator.errors import AblateError, StudyNotFound, did_you_mean
+from orchestrator.remote.folder import RemoteFolder, is_remote
 from orchestrator.shipping import stage_code
 from orchestrator.study import LoadedStudy
 from orchestrator.transfer import unpack
@@ -136,13 +137,13 @@ class Jobs:
             id_ = self._start(
                 f"ablate-{name}-{token_hex(4)}", _entry(command, folder), code, {STUDY_KEY: name, RUNS_KEY: folder}, env
             )
-        return self._look(id_)
+        return self.look(id_)
 
     def follow(self, job: Job) -> Iterator[str]:
         """The lines that a job prints, until it ends."""
         seen = 0
         while True:
-            job = self._look(job.id)
+            job = self.look(job.id)
             with self._problems():
                 text = self._client.get_job_logs(job.id)
             end = len(text) if not job.alive else text.rfind("\n") + 1
@@ -152,13 +153,14 @@ class Jobs:
                 return
             time.sleep(2 * LOOK_SECONDS)
 
-    def look(self, job: Job) -> Job:
-        """The job as it is now."""
-        return self._look(job.id)
+    def look(self, job_id: str) -> Job:
+        """A job as it is now."""
+        with self._problems():
+            return _job(self._client.get_job_info(job_id))
 
     def status(self, job: Job) -> dict[str, Any]:
         """What `ablate status --json` says there."""
-        text = self._ask(["status", job.study, "--json"], job)
+        text = self._run_there(_entry(["status", job.study, "--json"], job.runs), job)
         try:
             found: dict[str, Any] = json.loads(text[text.index("{") :])
         except ValueError as problem:
@@ -167,11 +169,8 @@ class Jobs:
 
     def fetch(self, job: Job, study_dir: Path) -> None:
         """Bring a study's ledger, and what its report needs, into `study_dir`. Raises TransferDamaged and AblateError."""
-        script = f"exec python -m orchestrator.transfer {job.runs}/{shlex.quote(job.study)}"
+        script = f"exec python -m orchestrator.transfer {job.runs} {shlex.quote(job.study)}"
         unpack(self._run_there(script, job), study_dir)
-
-    def _ask(self, command: Sequence[str], job: Job) -> str:
-        return self._run_there(_entry(command, job.runs), job)
 
     def _run_there(self, script: str, job: Job) -> str:
         """Run a small command on the cluster with this process's code; returns what it printed."""
@@ -179,7 +178,7 @@ class Jobs:
             code = stage_code(Path(scratch) / "code", ())
             asked = self._start(f"ablate-ask-{token_hex(4)}", script, code, {}, None)
         deadline = time.monotonic() + ASKED_SECONDS
-        while (found := self._look(asked)).alive:
+        while (found := self.look(asked)).alive:
             if time.monotonic() > deadline:
                 raise JobError(
                     f"{job.study}: {self.address} did not answer within {ASKED_SECONDS:.0f} s; see job {asked}"
@@ -211,10 +210,6 @@ class Jobs:
                     if "No available agent" not in str(problem) or time.monotonic() > deadline:
                         raise
                 time.sleep(LOOK_SECONDS)
-
-    def _look(self, id_: str) -> Job:
-        with self._problems():
-            return _job(self._client.get_job_info(id_))
 
     @contextmanager
     def _problems(self) -> Iterator[None]:
@@ -257,7 +252,9 @@ def _job(found: Any) -> Job:
 
 
 def _in_shell(runs: str) -> str:
-    """A folder on the cluster, as a shell there takes it."""
+    """A folder on the cluster, or an address in an object store, as a shell there takes it."""
+    if is_remote(runs):
+        return shlex.quote(RemoteFolder(runs).uri)
     path = runs.removeprefix("~/")
     return shlex.quote(path) if path.startswith("/") else f'"$HOME"/{shlex.quote(path)}'
 
@@ -268,4 +265,5 @@ def _entry(command: Sequence[str], runs: str) -> str:
     words = [shlex.quote(w) for w in rest]
     if first == "run":
         words[0] = f'"$code"/{words[0]}'
-    return f"code=$PWD; mkdir -p {runs} && cd && exec python -m orchestrator {first} {' '.join(words)} --runs {runs}"
+    make = "" if is_remote(runs.strip("'")) else f"mkdir -p {runs} && "
+    return f"code=$PWD; {make}cd && exec python -m orchestrator {first} {' '.join(words)} --runs {runs}"

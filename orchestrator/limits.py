@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from orchestrator.driver import StudyDriver
@@ -20,9 +20,9 @@ class RunLimits:
     gpu_hours: float | None = None
     """GPUs of a trial times the time it held them, over the trials of this run."""
 
-    def watch(self, gpus: Mapping[str, float]) -> LimitWatch:
-        """A watch that begins now; `gpus` is what one trial holds, by arm."""
-        return LimitWatch(self, gpus)
+    def watch(self) -> LimitWatch:
+        """A watch that begins now."""
+        return LimitWatch(self)
 
 
 @dataclass
@@ -30,7 +30,6 @@ class LimitWatch:
     """Asked before every trial: says which limit is reached, or None. Trials in motion count as if they ended now."""
 
     limits: RunLimits
-    gpus: Mapping[str, float]
     clock: Callable[[], float] = time.monotonic
     _started: float = field(init=False)
 
@@ -44,8 +43,6 @@ class LimitWatch:
             return f"--max-hours {limits.hours:g} is reached"
         if limits.trials is not None and driver.written + len(driver.running) >= limits.trials:
             return f"--max-trials {limits.trials} is reached"
-        if limits.gpu_hours is not None:
-            held = sum(self.gpus.get(arm, 0.0) * seconds for arm, seconds in driver.held_seconds().items())
-            if held >= limits.gpu_hours * 3600:
-                return f"--max-gpu-hours {limits.gpu_hours:g} is reached"
+        if limits.gpu_hours is not None and driver.gpu_seconds() >= limits.gpu_hours * 3600:
+            return f"--max-gpu-hours {limits.gpu_hours:g} is reached"
         return None

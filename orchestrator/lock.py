@@ -89,6 +89,27 @@ def study_lock(path: Path, notify: Callable[[str], None] = lambda _: None) -> It
             raise _busy(path, _read(_newest(path)[1]))
 
 
+def is_held(path: Path) -> bool:
+    """Whether a driver on this host holds the lock `path`."""
+    try:
+        with path.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as problem:
+        return problem.errno in (errno.EWOULDBLOCK, errno.EACCES)
+    return False
+
+
+def this_process() -> Holder:
+    """As which this process holds a turn."""
+    return Holder(
+        host=platform.node(),
+        machine=_machine(),
+        process=os.getpid(),
+        process_start=_process_start(os.getpid()),
+        since=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
 def _flock(handle: Any) -> bool:
     """Whether this is the host's only driver; True where the file system has no such locks."""
     try:
@@ -108,13 +129,7 @@ def _take_turn(path: Path, notify: Callable[[str], None]) -> Path:
             if (holder is None or not holder.gone) and not _stands_still(newest, holder, notify):
                 raise _busy(path, _read(newest))
         mine = path.with_name(f"{path.name}.{number + 1}")
-        me = Holder(
-            host=platform.node(),
-            machine=_machine(),
-            process=os.getpid(),
-            process_start=_process_start(os.getpid()),
-            since=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        me = this_process()
         try:
             with mine.open("xb") as file:
                 file.write(me.encoded())
@@ -225,11 +240,14 @@ def _read(file: Path) -> Holder | None:
         return None
 
 
-def _busy(path: Path, holder: Holder | None) -> StudyBusy:
+def busy(place: str, holder: Holder | None) -> StudyBusy:
+    """What to raise where `holder` runs the study in `place`."""
     since = "" if holder is None else f" since {holder.since}"
-    return StudyBusy(
-        f"{path.parent}: {_name(holder)} is running this study{since}; wait for it, or stop it and run again"
-    )
+    return StudyBusy(f"{place}: {_name(holder)} is running this study{since}; wait for it, or stop it and run again")
+
+
+def _busy(path: Path, holder: Holder | None) -> StudyBusy:
+    return busy(str(path.parent), holder)
 
 
 def _name(holder: Holder | None) -> str:

@@ -30,7 +30,10 @@ HIDDEN = "…"
 
 def without_secrets(uri: str) -> str:
     """An address as it may be shown: without user and password, and without a query, which may hold one."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # no address
+        return HIDDEN
     host = parts.netloc.rpartition("@")[2]
     if host == parts.netloc and not parts.query:
         return uri

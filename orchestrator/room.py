@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.errors import AblateError
@@ -82,7 +82,9 @@ class Room:
         self._ray, self._actors = ray, resources.actors
         nodes = living_nodes(ray)
         self.requests = {names: request(resources.of(*names), nodes) for names in arms}
-        """What a trial holds, by the names that its arm goes by."""
+        """What a trial holds at first, by the names that its arm goes by."""
+        self.measured = {n for n, wanted in self.requests.items() if resources.of(*n).gpus == "auto" and wanted.gpus}
+        """Of these, those whose share of a GPU is left open: a whole one until their memory was measured."""
         self.grows = _has_autoscaler(ray)
         """Whether nodes may come because trials wait for them."""
         self._trials = self._count(nodes)
@@ -102,6 +104,13 @@ class Room:
             self._trials = self._count(living_nodes(self._ray))
             self._counted = time.monotonic()
         return self._trials
+
+    def bundle(self, names: tuple[str, ...], gpus: float) -> dict[str, float]:
+        """What a trial holds by Ray's names, with so much of a GPU; trials at once are counted with that from now on."""
+        if gpus != self.requests[names].gpus:
+            self.requests[names] = replace(self.requests[names], gpus=gpus)
+            self._counted = -SECONDS_BETWEEN_COUNTS
+        return self.requests[names].bundle()
 
     def wanted(self) -> int:
         """Trials at once that processes are asked for: where nodes may come, also those for which there is no room yet."""
@@ -133,7 +142,9 @@ def _has_autoscaler(ray: Any) -> bool:
         return True
     try:
         status = json.loads(_internal_kv_get("__autoscaling_status") or b"{}")
-        return not all(map(_STARTED_BY_HAND.fullmatch, status["autoscaler_report"]["active_nodes"]))
+        report = status["autoscaler_report"]
+        types = {*report["active_nodes"], *(report.get("node_type_mapping") or {}).values()}
+        return not all(map(_STARTED_BY_HAND.fullmatch, types))
     except (ValueError, KeyError, TypeError):
         return False
 

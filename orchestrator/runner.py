@@ -21,16 +21,18 @@ from orchestrator.cluster_nodes import check_nodes
 from orchestrator.conditions import infos
 from orchestrator.driver import StudyDriver
 from orchestrator.folders import StudyFolders
+from orchestrator.gpu_memory import GpuShares
 from orchestrator.limits import RunLimits
-from orchestrator.lock import study_lock
 from orchestrator.mirror_process import PROGRESS_NAME, MirrorProcess, MirrorStatus, tracking_uri
 from orchestrator.open_trials import OpenTrials
 from orchestrator.provenance import run_provenance
 from orchestrator.quiet import quiet_output
+from orchestrator.remote.sending import Sending
 from orchestrator.room import Room
 from orchestrator.shipping import stage_code
 from orchestrator.signals import interruptible
 from orchestrator.state import StudyState
+from orchestrator.storage import Storage, open_storage
 from orchestrator.study import LoadedStudy
 from orchestrator.study_plan import Plan, make_plan
 from orchestrator.view import StudyView
@@ -47,6 +49,8 @@ from trainables.files import remove_temporary_files, replacing
 from trainables.specs import DataSpec, without_place
 
 IMAGES_PER_CLASS = 4
+IDLE_SECONDS = 60.0
+"""Where nodes come and go by themselves, a process that waited so long for its next trial lets its node go."""
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray where it runs this process as a job, which brought the code along."""
 
@@ -85,6 +89,8 @@ class RunOutcome:
     stopped: str | None = None
     """Which limit ended the run before the study was done."""
     mirror_error: str | None = None
+    storage_error: str | None = None
+    """Why the object store lacks what this machine's copy has."""
     report: Report | None = None
     """What was written at the end; None where nothing ran, or the run was interrupted."""
 
@@ -102,12 +108,16 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
     study = loaded.spec
     folders = StudyFolders(options.runs, study.study)
     ledger = Ledger(folders.ledger)
-    with study_lock(folders.lock), ExitStack() as stack:
+
+    def notify(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    with open_storage(folders, notify) as storage, ExitStack() as stack:
         stack.callback(ledger.close)
         remove_temporary_files(folders.study)
         remove_temporary_files(folders.pools)
         for damaged in ledger.set_aside_damaged():
-            console.print(f"{damaged}", highlight=False, soft_wrap=True)
+            notify(f"{damaged}")
         plan = make_plan(study, warm_start(study, options.runs, write=True))
         records = ledger.records()
         decisions = decide(plan, records, folders.study, options.changed)
@@ -128,19 +138,25 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
             mirror = stack.enter_context(MirrorProcess(folders.study, uri, folders.log / "mlflow.log"))
         if not state.done:
             code = described.provenance["code"]
-            driver = StudyDriver(state, folders, ledger, code=code, actors=study.resources.actors)
+            driver = StudyDriver(
+                state,
+                folders,
+                ledger,
+                code=code,
+                actors=study.resources.actors,
+                forget_checkpoint=storage.forget_checkpoint,
+            )
             try:
                 with interruptible():
-                    _train(driver, options, console, mirror)
+                    _train(driver, storage, options, console, mirror)
             except KeyboardInterrupt:
                 outcome.interrupted = True
             outcome.ran = driver.written
             outcome.stopped = None if state.done else driver.stopped
             if not outcome.interrupted:
                 ledger.compact()
-            if state.done and folders.checkpoints.is_dir():  # what trials of a population left for each other
-                for path in folders.checkpoints.glob("*.pt"):
-                    path.unlink(missing_ok=True)
+            if state.done:
+                storage.clear_checkpoints()
         outcome.recorded = sum(state.counts().values())
         outcome.failed = [r for r in state.records().values() if r.status == "failed"]
         outcome.blocked = [c.cell.name for c in state.cells if c.stage == "blocked"]
@@ -152,37 +168,47 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
             outcome.mirror_error = mirror.finish(timeout=5 if outcome.interrupted else 120).error
         ledger.close()
         remove_temporary_files(folders.study)
+        outcome.storage_error = storage.finish(interrupted=outcome.interrupted).error
     return outcome
 
 
-def _train(driver: StudyDriver, options: RunOptions, console: Console, mirror: MirrorProcess | None) -> None:
+def _train(
+    driver: StudyDriver, storage: Storage, options: RunOptions, console: Console, mirror: MirrorProcess | None
+) -> None:
     study, folders = driver.state.plan.study, driver.folders
     for folder in (folders.checkpoints, folders.log, folders.pools):
         folder.mkdir(parents=True, exist_ok=True)
     console.print(f"starting Ray ({'this machine' if options.address is None else options.address}) …", highlight=False)
     with ExitStack() as stack:
         console = stack.enter_context(quiet_output(folders.log / "ray.log", console))
-        ray = stack.enter_context(_cluster(driver.state.plan, folders, options, console))
+        ray = stack.enter_context(_cluster(driver.state.plan, storage, options, console))
         arms = {a.name: names_of(a) for a in driver.state.plan.arms}
         room = Room(ray, study.resources, arms.values())
         if options.address is None:
             driver.actors = room()  # a cluster may grow, and must see that more is wanted; this machine does not
-        driver.limit = options.limits.watch({arm: room.requests[names].gpus for arm, names in arms.items()})
+        driver.limit = options.limits.watch()
+        driver.gpus = GpuShares(
+            {arm: room.requests[names].gpus for arm, names in arms.items()},
+            measured=frozenset(arm for arm, names in arms.items() if names in room.measured),
+            folder=folders.study,
+        )
         plan = driver.state.plan
-        build_pools(ray, missing_blocks(plan, folders), folders.pools, gpus=room.gpus, console=console)
+        storage.bring_pools(missing_names(plan, folders))
+        build_pools(ray, missing_blocks(plan, folders), storage.pools, gpus=room.gpus, console=console)
         save_sample(folders, *plan.seed_blocks[-1])
 
         def pending() -> str:
-            return "" if mirror is None else mirror_text(mirror.status())
+            said = [storage_text(storage.status()), "" if mirror is None else mirror_text(mirror.status())]
+            return ", ".join(filter(None, said))
 
         view = StudyView(console, driver, pending=pending)
         view.note(f"{driver.state.remaining} trials to run, {room() or 'none'} at a time")
         with view.showing():
-            _tune(ray, driver, view, room)
+            _tune(ray, driver, storage, view, room)
 
 
 @contextmanager
-def _cluster(plan: Plan, folders: StudyFolders, options: RunOptions, console: Console) -> Iterator[Any]:
+def _cluster(plan: Plan, storage: Storage, options: RunOptions, console: Console) -> Iterator[Any]:
     """The cluster to run on. The nodes of somebody's get this process's code, and are looked at before anything starts."""
     if options.address is None:
         with cluster(console=console) as ray:
@@ -192,13 +218,18 @@ def _cluster(plan: Plan, folders: StudyFolders, options: RunOptions, console: Co
         algorithms = {c.arm.algorithm for c in plan.cells}
         code = None if IN_A_JOB in os.environ else stage_code(Path(scratch), algorithms)
         with cluster(options.address, console=console, code=code) as ray:
-            check_nodes(ray, folders.study)
+            check_nodes(ray, storage.place)
             yield ray
 
 
 def missing_blocks(plan: Plan, folders: StudyFolders) -> list[tuple[DataSpec, int]]:
     """Seed blocks of which a synthetic pool is still to be made."""
     return [(spec, seed) for spec, seed in plan.seed_blocks if missing_pools(spec, seed, folders.pools)]
+
+
+def missing_names(plan: Plan, folders: StudyFolders) -> list[str]:
+    """The files that their pools are kept in."""
+    return [path.name for spec, seed in plan.seed_blocks for path in missing_pools(spec, seed, folders.pools)]
 
 
 def save_sample(folders: StudyFolders, spec: DataSpec, seed: int) -> Path:
@@ -220,21 +251,30 @@ def _by_class(images: Images, classes: int) -> Any:
     return np.stack([c[:n] for c in chosen]).transpose(0, 1, 3, 4, 2)
 
 
-def _tune(ray: Any, driver: StudyDriver, view: StudyView, room: Room) -> None:
+def _tune(ray: Any, driver: StudyDriver, storage: Storage, view: StudyView, room: Room) -> None:
     from orchestrator.shared_data import SharedData
     from orchestrator.tune_adapters import run_trials
-    from trainables.trainable import AblationTrainable
 
+    names = {arm.name: names_of(arm) for arm in driver.state.plan.arms}
     with SharedData(driver.folders.pools, ray) as shared:
         run_trials(
             driver,
-            AblationTrainable,
+            storage.trainable,
             processes=room.wanted,
-            requests={arm.name: room.requests[names_of(arm)].bundle() for arm in driver.state.plan.arms},
-            cache=driver.folders.pools,
+            requests=lambda arm: room.bundle(names[arm], driver.gpus[arm]),
+            places=storage.places,
             on_record=view.record,
             shared=shared,
+            idle_seconds=IDLE_SECONDS if room.grows else None,
+            keep_models=driver.state.plan.study.evaluate.keep_models,
         )
+
+
+def storage_text(sending: Sending) -> str:
+    """For the progress line: what an object store lacks, and why."""
+    if sending.error:
+        return f"{sending.pending} files wait: {sending.error}"
+    return f"{sending.pending} files on their way" if sending.pending else ""
 
 
 def mirror_text(status: MirrorStatus) -> str:

@@ -79,3 +79,8 @@ def copied(original: TrialRecord, slot: Slot) -> TrialRecord:
         wall_seconds=0.0,
         same_as=original.trial_id,
     )
+
+
+def is_first_evaluation(slot: Slot) -> bool:
+    """Whether the files that stand for a whole cell come from this trial."""
+    return slot.phase == "evaluate" and slot.number == 0

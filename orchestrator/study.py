@@ -15,6 +15,7 @@ from orchestrator.errors import InputError, Problem, quoted
 from orchestrator.image_folders import place_image_folders
 from orchestrator.overrides import apply_overrides
 from orchestrator.rules import broken_rules
+from orchestrator.secrecy import secrets_in
 from orchestrator.sections import (
     CONFIRMING_SEEDS,
     FIRST_TUNING_SEED,
@@ -172,6 +173,8 @@ def load_study(
         name, folder, text = "study", Path(), as_text(_plain(source))
     else:
         name, folder, text = str(source), source.parent, read_text(source)
+    if secrets := secrets_in([(name, text), *((f"--set {o.partition('=')[0]}", o) for o in overrides)]):
+        raise InputError(secrets)  # before any message quotes a value
     document = parse(text, name)
     if document.data is None and not document.problems:
         raise InputError([Problem(name, None, "", "is empty; studies/digits.yaml shows what a study file holds")])

@@ -16,6 +16,7 @@ from orchestrator.changes import DECISIONS_NAME
 from orchestrator.errors import AblateError
 from orchestrator.folders import StudyFolders
 from orchestrator.lock import study_lock
+from orchestrator.remote.working_copy import bring_study, runs_folder
 from results.feature_maps import FEATURES_FOLDER
 from results.figures import PICTURES_NAME
 from results.ledger import Ledger
@@ -131,4 +132,6 @@ def _refuse_to_lose(study_dir: Path, arriving: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(pack(Path(sys.argv[1])))
+    folder = runs_folder(sys.argv[1])
+    bring_study(folder, sys.argv[2])
+    print(pack(folder / sys.argv[2]))

@@ -15,10 +15,13 @@ from ray.tune.search import Searcher
 from orchestrator.cluster_watch import ClusterLost, lost_cluster
 from orchestrator.driver import StudyDriver
 from orchestrator.shared_data import SharedData
+from orchestrator.slots import is_first_evaluation
+from orchestrator.trial_process import KEEP_MODEL
 from orchestrator.tune_controller import Controller, session_folder
 from results.records import TrialRecord
 from trainables.algorithms import module_folders
 from trainables.data.shared_images import SharedBlock
+from trainables.specs import TrialSpec
 from trainables.trainable import PAYLOAD
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -36,23 +39,24 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         self,
         driver: StudyDriver,
         *,
-        requests: Mapping[str, Mapping[str, float]],
-        cache: Path,
+        requests: Callable[[str], Mapping[str, float]],
+        places: Callable[[TrialSpec], Mapping[str, Any]],
         shared: SharedData | None,
         on_record: Callable[[TrialRecord], None],
+        keep_models: bool = False,
     ) -> None:
         super().__init__()
         self._requests = requests
         self._driver = driver
+        self._places = places
         self._shared = shared
         self._handed_out: dict[str, SharedBlock] = {}
         self._constants = {
-            "cache": str(cache.resolve()),
             "started_in": str(Path.cwd()),
-            "checkpoints": str(driver.folders.checkpoints.resolve()),
             "modules": module_folders({c.arm.algorithm for c in driver.state.plan.cells}),
         }
         self._on_record = on_record
+        self._keep_models = keep_models
         self.fault: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -66,8 +70,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         slot = self._driver.hand_out(trial_id)
         if slot is None:
             return None
-        holds = dict(self._requests[slot.cell.arm.name])
-        config: dict[str, Any] = {**self._constants, "spec": slot.spec.model_dump_json(), "holds": holds}
+        holds = dict(self._requests(slot.cell.arm.name))
+        config: dict[str, Any] = {**self._constants, **self._places(slot.spec)}
+        config.update(spec=slot.spec.model_dump_json(), holds=holds)
+        if self._keep_models and is_first_evaluation(slot):
+            config[KEEP_MODEL] = True
         if self._shared is not None and (shared := self._shared.block(slot.spec)) is not None:
             config["shared"] = self._handed_out[trial_id] = shared
         return config
@@ -110,10 +117,10 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     and time per trial would otherwise grow with the length of the study.
     """
 
-    def __init__(self, driver: StudyDriver, processes: Callable[[], int]) -> None:
+    def __init__(self, driver: StudyDriver, processes: Callable[[], int], idle_seconds: float | None = None) -> None:
         super().__init__()
         self._driver = driver
-        self._processes = processes
+        self._processes, self._idle_seconds = processes, idle_seconds
         self._controller: Controller | None = None
         self._looked = time.monotonic()
 
@@ -128,8 +135,9 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
             if lost := lost_cluster():
                 raise _Ended(lost)
         if self._controller is None:
-            self._controller = Controller(tune_controller, self._processes)
+            self._controller = Controller(tune_controller, self._processes, self._idle_seconds)
         self._controller.give_way()
+        self._controller.let_idle_nodes_go()
         self._controller.ask_for_processes()
         return super().choose_trial_to_run(tune_controller)
 
@@ -155,10 +163,12 @@ def run_trials(
     trainable: type[tune.Trainable],
     *,
     processes: Callable[[], int],
-    requests: Mapping[str, Mapping[str, float]],
-    cache: Path,
+    requests: Callable[[str], Mapping[str, float]],
+    places: Callable[[TrialSpec], Mapping[str, Any]],
     on_record: Callable[[TrialRecord], None],
     shared: SharedData | None = None,
+    keep_models: bool = False,
+    idle_seconds: float | None = None,
 ) -> None:
     """Run all that `driver` hands out, as one Tune experiment whose own folder is temporary, for the ledger is what counts.
 
@@ -166,14 +176,18 @@ def run_trials(
         driver: What to run, and where records go.
         trainable: `AblationTrainable`, or what answers as it does.
         processes: How many trials shall run side by side; asked again and again, as a cluster may grow.
-        requests: What a trial holds, by Ray's names, by the name of its arm.
-        cache: Folder of synthetic pools.
+        requests: What a trial of an arm holds, by Ray's names; asked when it is handed out.
+        places: What a trial's configuration says of where its files are.
         on_record: Told of each record once it is durable.
         shared: Images in the object store; without, every process reads the files.
+        idle_seconds: For how long a process may wait for its next trial; None for as long as the study goes on.
+        keep_models: Ask the first evaluation trial of each cell for its network.
 
     Raises what the driver raised where a record could not be written, and ClusterLost where Ray ended meanwhile.
     """
-    searcher = StudySearcher(driver, requests=requests, cache=cache, shared=shared, on_record=on_record)
+    searcher = StudySearcher(
+        driver, requests=requests, places=places, shared=shared, on_record=on_record, keep_models=keep_models
+    )
     with (
         tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True) as scratch,
         session_folder(Path(scratch)),
@@ -182,7 +196,7 @@ def run_trials(
             tune.run(
                 tune.with_resources(trainable, lambda config: tune.PlacementGroupFactory([config["holds"]])),
                 search_alg=searcher,
-                scheduler=StudyScheduler(driver, processes),
+                scheduler=StudyScheduler(driver, processes, idle_seconds),
                 num_samples=-1,
                 reuse_actors=True,
                 name=driver.state.plan.study.study,

@@ -6,6 +6,7 @@ Ray that is installed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,16 +44,20 @@ class Controller:
       the start of a process are all run by a single one, and each pays for a start that is given up;
     - ends all but one of the processes that wait while a generation comes to its end, and starts them again after it.
 
-    Here the processes that fit are started side by side, a start is seen through, and processes are kept until the study ends.
+    Here the processes that fit are started side by side, a start is seen through, and processes are kept until the study ends, or
+    for `idle_seconds` where nodes cost something while they wait.
 
     Args:
         controller: What Tune hands to its scheduler.
         processes: How many there shall be, now.
+        idle_seconds: For how long a process may wait for its next trial; None for as long as the study goes on.
     """
 
-    def __init__(self, controller: Any, processes: Callable[[], int]) -> None:
+    def __init__(self, controller: Any, processes: Callable[[], int], idle_seconds: float | None = None) -> None:
         self._tune = getattr(controller, "_tune_controller", controller)
         self._processes = processes
+        self._idle_seconds = idle_seconds
+        self._idle_since: dict[Any, float] = {}
         self._kept: dict[Any, int] = {}
         self._reuse = self._tune._maybe_reuse_cached_actor
         self._tune._maybe_reuse_cached_actor = self._reuse_unless_starting
@@ -79,10 +84,23 @@ class Controller:
         waiting = {kind for kind, trials in self._tune._resources_to_pending_trials.items() if trials}
         blocked = [kind for kind in waiting if not cache.has_cached_object(kind)]
         for kind in [k for k in list(cache._cached_objects) if blocked and k not in waiting]:
-            while (process := cache.pop_cached_object(kind)) is not None:
-                process.set_on_stop(None)
-                process.set_on_error(None)
-                self._tune._remove_actor(tracked_actor=process)
+            self._end_idle(kind)
+
+    def let_idle_nodes_go(self) -> None:
+        """End processes that have waited for long, where an autoscaler may then take their nodes away."""
+        if self._idle_seconds is None:
+            return
+        for kind, idle in self._tune._actor_cache._cached_objects.items():
+            if not idle:
+                self._idle_since.pop(kind, None)
+            elif time.monotonic() - self._idle_since.setdefault(kind, time.monotonic()) >= self._idle_seconds:
+                self._end_idle(kind)
+
+    def _end_idle(self, kind: Any) -> None:
+        while (process := self._tune._actor_cache.pop_cached_object(kind)) is not None:
+            process.set_on_stop(None)
+            process.set_on_error(None)
+            self._tune._remove_actor(tracked_actor=process)
 
     def drop_idle_processes(self) -> None:
         """End those that wait for a trial: where one died, others of its node may have, and only a trial would find out."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.arms import derive_arms
 from orchestrator.errors import AblateError
+from orchestrator.remote.working_copy import bring_study
 from orchestrator.study import StudySpec
 from orchestrator.study_plan import WarmStart
 from results.cells import CellRecords, select_records
@@ -43,6 +44,7 @@ def warm_start(study: StudySpec, runs: Path, *, write: bool = False) -> WarmStar
     path = runs / study.study / FILE_NAME
     kept = _kept(path, name)
     if kept is None:
+        bring_study(runs, name)
         kept = _learn(study, runs / name)
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)

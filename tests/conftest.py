@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from orchestrator.remote.folder import RemoteFolder
+from tests.object_store import BUCKET, S3
 from trainables.algorithms import ALGORITHMS, registry
 
 settings.register_profile("ablate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,3 +28,30 @@ def algorithms_of_users_end_with_the_test() -> Iterator[None]:
         registry._drop(name)
     ALGORITHMS.clear()
     ALGORITHMS.update(algorithms)
+
+
+_number = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """An object store for all tests of this process."""
+    server = S3()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[S3]:
+    """The store, as this process finds it; this machine's copies are in the test's own folder."""
+    for name, value in s3_server.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "cache"))
+    yield s3_server
+    s3_server.start()
+
+
+@pytest.fixture
+def remote(s3: S3) -> RemoteFolder:
+    """An empty folder in the store."""
+    return RemoteFolder(f"s3://{BUCKET}/test-{next(_number)}")

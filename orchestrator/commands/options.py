@@ -17,7 +17,23 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the study; may be repeated"),
 ]
-Runs = Annotated[Path, typer.Option("--runs", help="Folder that studies write to")]
+
+
+def parse_runs(text: str | Path) -> Path:
+    """The folder that `--runs` names; this machine's copy of it where that is an address in an object store."""
+    if isinstance(text, Path) or "://" not in text:
+        return Path(text)
+    from orchestrator.remote.working_copy import runs_folder
+
+    return runs_folder(text)
+
+
+Runs = Annotated[
+    Path,
+    typer.Option(
+        "--runs", metavar="FOLDER", parser=parse_runs, help="What studies write to: a folder, or s3://BUCKET/FOLDER"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
 
 
@@ -32,11 +48,14 @@ def study_name(study: str, runs: Path) -> str:
 
 
 def study_dir(study: str, runs: Path) -> Path:
-    """The folder of a study that has run, from its file or its name. Raises StudyNotFound."""
+    """The folder of a study that has run, from its file or its name, with all that there is of it. Raises StudyNotFound."""
+    from orchestrator.remote.working_copy import bring_study, names_of_studies, shown
+
     name = study_name(study, runs)
-    found = sorted(p.parent.name for p in runs.glob("*/study.json"))
+    found = names_of_studies(runs)
     if name in found:
+        bring_study(runs, name)
         return runs / name
     if not found:
-        raise StudyNotFound(f"{study}: no study has run in {runs}/; `ablate run {study}` starts one")
-    raise StudyNotFound(f"{study}: no study '{name}' in {runs}/{did_you_mean(name, found)}")
+        raise StudyNotFound(f"{study}: no study has run in {shown(runs)}/; `ablate run {study}` starts one")
+    raise StudyNotFound(f"{study}: no study '{name}' in {shown(runs)}/{did_you_mean(name, found)}")

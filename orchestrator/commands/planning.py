@@ -45,6 +45,7 @@ def plan(
 
     loaded = load_study(study, overrides or [])
     from orchestrator.plan_summary import plan_table, summarise_plan
+    from orchestrator.remote.working_copy import bring_study
 
     cluster = None
     if nodes is not None:
@@ -61,6 +62,7 @@ def plan(
     elif gpus_per_node or cpus_per_node or stragglers or failures or speed != 1:
         raise AblateError("ablate plan: the options of a forecast want --nodes; give the number of nodes")
     with data_errors():
+        bring_study(runs, loaded.spec.study)
         summary = summarise_plan(loaded, runs, measure=calibrate, cluster=cluster)
     if as_json:
         print_json(summary)

@@ -58,6 +58,7 @@ def run(
     console = new_console()
     warn(loaded.warnings)
     from orchestrator.limits import RunLimits
+    from orchestrator.remote.working_copy import shown
     from orchestrator.runner import RunOptions, run_study
 
     options = RunOptions(
@@ -92,9 +93,14 @@ def run(
             ]
         )
     elif mlflow:
-        where = "" if runs == Path("runs") else f" --runs {runs}"
+        where = "" if runs == Path("runs") else f" --runs {shown(runs)}"
         console.print(f"MLflow: `ablate ui {name}{where}`", highlight=False, soft_wrap=True)
-    if outcome.failed or outcome.blocked:
+    if outcome.storage_error:
+        complain(
+            f"{outcome.storage_error}; this machine's copy has everything ({outcome.folders.study}), and running the study "
+            "again sends the rest"
+        )
+    if outcome.failed or outcome.blocked or outcome.storage_error:
         for record in outcome.failed:
             place = f"{record.arm}, {record.phase} {record.number}"
             complain(f"failed: {place}: {record.error} (see {outcome.folders.study / (record.log or 'log')})")
@@ -108,7 +114,11 @@ def submit(
     address: Annotated[str, typer.Option(help="The cluster's job server, http://HEAD:8265")],
     overrides: Overrides = None,
     runs: Annotated[
-        str, typer.Option("--runs", help="Folder there that studies write to; below the home folder unless absolute")
+        str,
+        typer.Option(
+            "--runs",
+            help="Folder there that studies write to, below the home folder unless absolute; or s3://BUCKET/FOLDER",
+        ),
     ] = "runs",
     max_hours: Annotated[float | None, typer.Option(min=0, help="Start no trial after so many hours")] = None,
     max_trials: Annotated[int | None, typer.Option(min=0, help="Run at most so many trials")] = None,
@@ -158,7 +168,7 @@ def submit(
     with suppress(KeyboardInterrupt):
         for line in jobs.follow(job):
             typer.echo(line)
-        job = jobs.look(job)
+        job = jobs.look(job.id)
         if job.state != "SUCCEEDED":
             complain(f"{job.id}: {job.state.lower()}; {job.message}")
             raise typer.Exit(job.exit_code or SOME_FAILED)

@@ -141,6 +141,7 @@ def cell_content(
     manifest: StudyManifest,
     selected: CellRecords | None,
     reference: CellRecords | None = None,
+    model: str | None = None,
 ) -> RunContent:
     """The run that a cell's trials hang below.
 
@@ -150,6 +151,7 @@ def cell_content(
         manifest: Of the study.
         selected: Those that count (`results.cells.select_records`); None for a cell that the study no longer has.
         reference: Those of the full method under the same condition, to say how far this arm is from it.
+        model: The network of its first evaluation trial, as in `RunContent.model`.
 
     Its metrics are `test_error`, the mean over `n` seeds, with `test_error_sd` and the ends of its 95% interval (Student's t), and
     `difference`, the mean over seeds of this arm's test error minus the full method's in percentage points, likewise.
@@ -194,6 +196,7 @@ def cell_content(
             },
             params=identity | {"algorithm": first.algorithm},
             points=[Point(safe_key(k), v, ended, len(records)) for k, v in metrics.items()],
+            model=model,
         )
     )
 

@@ -60,6 +60,9 @@ class RunContent:
     attached: Mapping[str, str] = field(default_factory=dict)
     """Further files to attach: their path relative to the study's folder, which is the artifact's too, to a hash of them."""
 
+    model: str | None = None
+    """An evaluated network's path below the study's folder (`orchestrator.evaluated_model`), logged as a model of the run."""
+
     def last_values(self) -> dict[str, float]:
         """What MLflow shows of each metric: the value at the largest step, of the latest time there, the largest of these."""
         last: dict[str, tuple[int, int, float]] = {}
@@ -69,7 +72,7 @@ class RunContent:
 
     def artifacts_digest(self) -> str:
         """A hash over its files: equal where none needs to be sent again. Empty where there is none."""
-        files = [dict(self.files), dict(self.attached), self.log]
+        files = [dict(self.files), dict(self.attached), self.log, *([self.model] if self.model else [])]
         return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:32] if any(files) else ""
 
     def digest(self) -> str:

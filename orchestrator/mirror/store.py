@@ -8,48 +8,28 @@ from __future__ import annotations
 
 import fcntl
 import getpass
-import logging
 import math
 import os
+import threading
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote, urlsplit
 
-from orchestrator.errors import MirrorError
 from orchestrator.mirror.batches import batches
+from orchestrator.mirror.bulk import TRAINING, WholeRun, takes, write_runs
+from orchestrator.mirror.connection import Connection, StoreUnavailable
 from orchestrator.mirror.content import ARTIFACTS_TAG, COMPLETE_TAG, KEY_TAG, PARENT_TAG
-from orchestrator.mirror.messages import in_words
+from orchestrator.mirror.models import log_model
 from orchestrator.mirror.run_content import RunContent
-from orchestrator.mirror_process import without_secrets
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # between MLflow and SQLAlchemy, not ours to mend
-    from mlflow import MlflowClient
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Run, RunTag, ViewType
-    from mlflow.exceptions import MlflowException
+    from mlflow.entities import Dataset, DatasetInput, Run, RunTag, ViewType
     from mlflow.store.tracking.dbmodels.models import SqlMetric, SqlRun, SqlTag
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from sqlalchemy import func
-    from sqlalchemy.exc import SQLAlchemyError
-
-_SQLITE = "sqlite:///"
-_SQLITE_HEADER = b"SQLite format 3\x00"
-_REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
-
-for _name in ("mlflow", "alembic"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-class StoreUnavailable(MirrorError):
-    """The store does not answer, or is not a store. Nothing is lost: the next sync goes on from here."""
-
-
-class ContentRefused(MirrorError):
-    """The store answers but does not take one run's content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,35 +64,15 @@ class StoredRun:
     """Of its datasets."""
 
 
-class MLflowStore:
-    """One MLflow tracking store.
-
-    Args:
-        uri: `sqlite:////abs/path/mlflow.db`, a server's address, or another database that MLflow knows.
-        artifacts: where a database store keeps artifacts; default `mlartifacts` beside an SQLite file. A server decides
-            for itself.
-
-    Raises StoreUnavailable at first use, not here.
-    """
+class MLflowStore(Connection):
+    """One MLflow tracking store, written to."""
 
     def __init__(self, uri: str, *, artifacts: Path | None = None) -> None:
-        self.uri = uri
-        self.shown = without_secrets(uri)
-        """The address as messages may show it."""
-        scheme = urlsplit(uri).scheme
-        if scheme in ("", "file"):
-            raise MirrorError(
-                f"MLFLOW_TRACKING_URI: {uri!r} is a folder, and MLflow 3 writes none; "
-                "use sqlite:////absolute/path/mlflow.db or a server's http address"
-            )
-        self.is_server = scheme in ("http", "https") or scheme.startswith("databricks")
-        self.sqlite_file = Path(uri.removeprefix(_SQLITE)).absolute() if uri.startswith(_SQLITE) else None
-        self.artifacts = artifacts or (self.sqlite_file.parent / "mlartifacts" if self.sqlite_file else None)
-        self._client: MlflowClient | None = None
-        self._file_identity: tuple[int, int] | None = None
-        self._generation = 0
+        super().__init__(uri, artifacts=artifacts)
         self._token = uuid.uuid4().hex
         self._remembered: tuple[str, str, dict[str, KnownRun]] | None = None
+        self._there: set[tuple[str, str]] = set()
+        self._alone = threading.Lock()
 
     @contextmanager
     def locked(self, study_dir: Path) -> Iterator[str]:
@@ -138,17 +98,19 @@ class MLflowStore:
             handle.flush()  # before the first write to the store: if this process is killed, the next one knows of it
             yield last_writer
 
-    def experiment(self, name: str, tags: Mapping[str, str]) -> str:
-        """The id of the study's experiment, made or restored where it is missing, its tags brought up to date."""
+    def experiment(self, name: str, tags: Mapping[str, str], folder: Path = Path()) -> str:
+        """The id of the study's experiment, made or restored where it is missing, its tags brought up to date.
+
+        Args:
+            name: the study's.
+            tags: the experiment's.
+            folder: that of all studies; see `artifact_location`.
+        """
         with self._problems():
             client = self._connected()
             found = client.get_experiment_by_name(name)
             if found is None:
-                location = (
-                    (self.artifacts / quote(name, safe="")).absolute().as_uri()
-                    if self.artifacts and not self.is_server
-                    else None
-                )
+                location = self.artifact_location(name, folder / "mlartifacts")
                 return str(client.create_experiment(name, artifact_location=location, tags=dict(tags)))
             if found.lifecycle_stage != "active":
                 client.restore_experiment(found.experiment_id)
@@ -181,13 +143,35 @@ class MLflowStore:
     def forget(self) -> None:
         """Ask the store anew next time, after something went wrong."""
         self._remembered = None
+        self._there.clear()
 
     def create(self, experiment_id: str, content: RunContent, parent: str | None) -> str:
         """Make an empty run that carries `content`'s key and tags; returns its id."""
-        tags = {KEY_TAG: content.key, "mlflow.user": _user(), **content.tags} | ({PARENT_TAG: parent} if parent else {})
         with self._problems():
+            tags = _first_tags(content, parent)
             run = self._connected().create_run(experiment_id, content.started, tags, content.name)
             return str(run.info.run_id)
+
+    def write_new(
+        self, experiment_id: str, contents: Sequence[tuple[RunContent, str]], complete: str
+    ) -> list[KnownRun]:
+        """Write new runs as a whole, each below its parent, all or none; nothing where they must be created and filled.
+
+        Args:
+            experiment_id: where.
+            contents: runs without files, and their parents.
+            complete: the value of `ablate.complete` of all of them.
+        """
+        with self._problems():
+            store = self._database()
+            if store is None or not takes(store):
+                return []
+            runs = [
+                WholeRun(content=c, tags=_first_tags(c, parent) | {COMPLETE_TAG: complete}, user=_user())
+                for c, parent in contents
+            ]
+            ids = write_runs(store, experiment_id, runs) or []
+        return [KnownRun(run_id, complete, parent) for run_id, (_, parent) in zip(ids, contents, strict=False)]
 
     def fill(self, run: KnownRun, content: RunContent, complete: str, study_dir: Path, *, tags: bool) -> KnownRun:
         """Write everything else of `content` and, last, that the run is complete; returns what is known of it then.
@@ -207,7 +191,8 @@ class MLflowStore:
             if content.dataset is not None:
                 data = content.dataset
                 dataset = Dataset(data.name, data.digest, "local", data.source, profile=data.profile)
-                client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+                with self._alone_at_first((data.name, data.digest)):
+                    client.log_inputs(run_id, [DatasetInput(dataset, [TRAINING])])
             if tags:
                 client.update_run(run_id, content.status, content.name)
             if content.ended is not None:
@@ -220,6 +205,16 @@ class MLflowStore:
                 client.log_batch(run_id, tags=[RunTag(key, value) for key, value in done.items()], synchronous=True)
         return KnownRun(run_id, complete, run.parent, artifacts)
 
+    @contextmanager
+    def _alone_at_first(self, dataset: tuple[str, str]) -> Iterator[None]:
+        """One call at a time until a dataset is known to be there: MLflow makes it twice where two ask at once, and fails."""
+        if dataset in self._there:
+            yield
+            return
+        with self._alone:
+            yield
+            self._there.add(dataset)
+
     def _send(self, run_id: str, content: RunContent, study_dir: Path) -> None:
         """All files of a run; what is no longer there is left out."""
         client = self._connected()
@@ -231,6 +226,9 @@ class MLflowStore:
         for path, folder in folders.items():
             if (study_dir / path).is_file():
                 client.log_artifact(run_id, str(study_dir / path), folder)
+        if content.model is not None and (study_dir / content.model).is_file():
+            with self._alone:
+                log_model(client, run_id, study_dir / content.model)
 
     def _settle(self, run_id: str, content: RunContent) -> None:
         """Make the last values of metrics those of `content`, NaN where it has none.
@@ -255,47 +253,12 @@ class MLflowStore:
         with self._problems():
             self._connected().delete_run(run_id)
 
-    def _connected(self) -> MlflowClient:
-        """The client; a new one where the SQLite file is not the one that the old client has open."""
-        if self._client is not None and self._file_identity == self._identity():
-            return self._client
-        uri = self.uri
-        if self.sqlite_file is not None:
-            self._check_sqlite(self.sqlite_file)
-            # MLflow keeps one connection pool per spelling of an address for good; a deleted file's pool is of no use.
-            uri = _SQLITE + str(self.sqlite_file.parent) + "/." * self._generation + "/" + self.sqlite_file.name
-            self._generation += 1
-        self._client = MlflowClient(tracking_uri=uri)
-        self._client.search_experiments(max_results=1)  # makes the tables of a new database
-        self._file_identity = self._identity()
-        return self._client
-
-    def _identity(self) -> tuple[int, int] | None:
-        try:
-            status = self.sqlite_file.stat() if self.sqlite_file else None
-        except OSError:
-            return (0, 0)
-        return (status.st_dev, status.st_ino) if status else None
-
-    def _check_sqlite(self, path: Path) -> None:
-        """MLflow itself tries a file that it cannot open for more than a minute."""
-        try:
-            with path.open("rb") as handle:
-                start = handle.read(len(_SQLITE_HEADER))
-        except FileNotFoundError:
-            return
-        except OSError as problem:
-            raise StoreUnavailable(f"{path}: cannot be read ({problem.strerror}); make it readable") from problem
-        if start not in (b"", _SQLITE_HEADER):
-            raise StoreUnavailable(f"{path}: not an SQLite database; move it away and `ablate sync` writes it anew")
-
     def _tags_of_runs(self, experiment_id: str) -> list[tuple[str, dict[str, str]]]:
         """(run id, tags) of every active run that has a key, oldest first."""
-        client = self._connected()
-        store = getattr(getattr(client, "_tracking_client", None), "store", None)
+        store = self._database()
         wanted = (KEY_TAG, COMPLETE_TAG, PARENT_TAG, ARTIFACTS_TAG)
         runs: dict[str, dict[str, str]] = {}
-        if isinstance(store, SqlAlchemyStore):
+        if store is not None:
             with store.ManagedSessionMaker() as session:
                 rows = (
                     session.query(SqlTag.run_uuid, SqlTag.key, SqlTag.value)
@@ -348,10 +311,8 @@ class MLflowStore:
     def point_counts(self, study: str) -> dict[str, dict[str, int]] | None:
         """How many points each metric of each of a study's runs has; None of a server, which has no answer to that."""
         with self._problems():
-            client = self._connected()
-            store = getattr(getattr(client, "_tracking_client", None), "store", None)
-            experiment = client.get_experiment_by_name(study)
-            if not isinstance(store, SqlAlchemyStore) or experiment is None:
+            store, experiment = self._database(), self._connected().get_experiment_by_name(study)
+            if store is None or experiment is None:
                 return None
             counts: dict[str, dict[str, int]] = {}
             with store.ManagedSessionMaker() as session:
@@ -377,16 +338,10 @@ class MLflowStore:
                         files.add(entry.path)
             return files
 
-    @contextmanager
-    def _problems(self) -> Iterator[None]:
-        """MLflow's, the database's and the network's errors as one line each."""
-        try:
-            yield
-        except MlflowException as problem:
-            kind = ContentRefused if problem.error_code in _REFUSED else StoreUnavailable
-            raise kind(in_words(problem, self.uri)) from problem
-        except (SQLAlchemyError, OSError) as problem:
-            raise StoreUnavailable(in_words(problem, self.uri)) from problem
+
+def _first_tags(content: RunContent, parent: str | None) -> dict[str, str]:
+    """With which a run is created."""
+    return {KEY_TAG: content.key, "mlflow.user": _user(), **content.tags} | ({PARENT_TAG: parent} if parent else {})
 
 
 def _user() -> str:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.mirror.connection import ContentRefused
 from orchestrator.mirror.content import experiment_tags, trial_key
 from orchestrator.mirror.run_content import RunContent
-from orchestrator.mirror.store import ContentRefused, KnownRun, MLflowStore
+from orchestrator.mirror.store import KnownRun, MLflowStore
 from orchestrator.mirror.wanted import Wanted, read_wanted
 from results.records import TrialRecord
 
 TRIAL_COMPLETE = "1"
 """A record never changes, so its run needs no digest: this says that all of it is there."""
 
+GROUP = 32
+"""Trials that are written in one transaction: a commit takes longer than a trial."""
+CALLS_AT_ONCE = 4
+"""Trials on their way to a server side by side."""
+
 Progress = Callable[[int, int], None]
+Placed = tuple[TrialRecord, str]
+"""A record, and the run that it hangs below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,7 @@ def sync(study_dir: Path, store: MLflowStore | str, *, progress: Progress | None
     Args:
         study_dir: `runs/STUDY`.
         store: the store or its address.
-        progress: called with (trials in the store, trials in the ledger) before the first write and after each one.
+        progress: called with (trials in the store, trials in the ledger) before the first write and after each.
 
     Interrupted at any point, the next sync completes what this one began. Two syncs at once wait for each other. Raises
     MirrorError where the study cannot be read, StoreUnavailable where the store does not answer.
@@ -60,7 +69,7 @@ class _Sync:
         self.study_dir = study_dir
         self.store = store
         self.wanted = wanted
-        self.experiment_id = store.experiment(wanted.manifest.study, experiment_tags(wanted.manifest))
+        self.experiment_id = store.experiment(wanted.manifest.study, experiment_tags(wanted.manifest), study_dir.parent)
         self.known = store.known_runs(self.experiment_id, last_writer)
         self.refused: list[str] = []
 
@@ -77,12 +86,42 @@ class _Sync:
             self._reparent(trial_key(record), cell_ids[wanted.place(record)])
 
         written = 0
-        for record in missing:
-            written += self._write_trial(record, cell_ids[wanted.place(record)])
-            progress(present + written, len(records))
+        for start in range(0, len(missing), GROUP):
+            group = [(r, cell_ids[wanted.place(r)]) for r in missing[start : start + GROUP]]
+            rest = self._write_new(group)
+            if len(rest) < len(group):
+                written += len(group) - len(rest)
+                progress(present + written, len(records))
+            for one in self._write_each(rest):
+                written += one
+                progress(present + written, len(records))
         for content in [*wanted.cells.values(), wanted.root]:
             self._update(content)
         return SyncResult(written, present, len(records), tuple(self.refused))
+
+    def _write_new(self, group: Sequence[Placed]) -> list[Placed]:
+        """Write those trials of a group that are new as a whole, where the store takes that; returns the others."""
+        contents = [self.wanted.trial(record) for record, _ in group]
+        new = [i for i, c in enumerate(contents) if c.key not in self.known and not c.artifacts_digest()]
+        found = self.store.write_new(self.experiment_id, [(contents[i], group[i][1]) for i in new], TRIAL_COMPLETE)
+        written = dict(zip(new, found, strict=False))
+        self.known.update((contents[i].key, run) for i, run in written.items())
+        return [placed for i, placed in enumerate(group) if i not in written]
+
+    def _write_each(self, group: Sequence[Placed]) -> Iterator[bool]:
+        """Write trials one by one, or a few side by side where a server does the work."""
+        if not self.store.is_server or len(group) < 2:
+            for record, parent in group:
+                yield self._write_trial(record, parent)
+            return
+        with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="mirror") as pool:
+            calls = [pool.submit(self._write_trial, record, parent) for record, parent in group]
+            try:
+                for call in calls:
+                    yield call.result()
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
 
     def _is_complete(self, key: str) -> bool:
         run = self.known.get(key)

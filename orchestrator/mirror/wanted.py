@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import MirrorError
-from orchestrator.folders import StudyFolders
+from orchestrator.folders import MODELS_FOLDER, StudyFolders
 from orchestrator.mirror.content import (
     Place,
     arms_by_cell,
@@ -69,7 +69,14 @@ def _wanted(study_dir: Path, manifest: StudyManifest, records: Sequence[TrialRec
         records=records,
         root=study_content(records, manifest, selected, report_files(study_dir)),
         cells={
-            at: cell_content(at, rows, manifest, cell := of_place.get(at), _reference(manifest, selected, cell))
+            at: cell_content(
+                at,
+                rows,
+                manifest,
+                cell := of_place.get(at),
+                _reference(manifest, selected, cell),
+                _model(study_dir, cell),
+            )
             for at, rows in below.items()
         },
         arms=arms,
@@ -81,6 +88,15 @@ def _reference(
 ) -> CellRecords | None:
     """The full method's records under the condition of `cell`."""
     return None if cell is None else selected.get((manifest.reference, cell.cell.condition))
+
+
+def _model(study_dir: Path, cell: CellRecords | None) -> str | None:
+    """The network of the cell's first evaluation trial, where the study kept it."""
+    for record in cell.measured if cell is not None else ():
+        path = study_dir / MODELS_FOLDER / f"{record.trial_id}.pt"
+        if record.number == 0 and record.trial_id.isalnum() and path.is_file() and not path.is_symlink():
+            return path.relative_to(study_dir).as_posix()
+    return None
 
 
 def report_files(study_dir: Path) -> dict[str, str]:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from orchestrator import trial_process
+from orchestrator.evaluated_model import ModelDamaged, read_model
 from tests.contract.trials import ARMS, Arm, Blocks, data_spec, run, trial
 from trainables import trainable
 from trainables.data.base import look_from
@@ -242,3 +244,51 @@ def test_datasets_are_looked_for_where_the_study_was_started(
         assert result["data"] == expected
     else:
         assert "the IDX files" in result["failed"]
+
+
+def test_a_trial_that_finds_no_memory_on_its_gpu_says_so(config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def allocate(self: Trainer) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Trainer, "train_step", allocate)
+    monkeypatch.setattr(trial_process, "gpu_memory", lambda: (5, 10))
+    result = trial_process.StudyTrainable(config=config(here(trial(Arm("fixmatch"), steps=2, reports=1)))).step()
+    assert trial_process.ran_out_of_memory(payload(result)["failed"])
+    assert payload(result)[trial_process.GPU_MEMORY] == (5, 10)
+    assert not trial_process.ran_out_of_memory("ZeroDivisionError: division by zero")
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_evaluated_network_is_handed_over_where_it_is_asked_for(
+    config: Any, blocks: Blocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: bool
+) -> None:
+    monkeypatch.setattr("trainables.networks._COMPILER", "eager")
+    arm = Arm("rsmatch")
+    spec = here(trial(arm, phase="evaluate", steps=4, reports=2, compiled=compiled))
+    asked = trial_process.StudyTrainable(config={**config(spec), trial_process.KEEP_MODEL: True})
+    assert trial_process.MODEL not in payload(asked.step())
+    last = payload(asked.step())
+    path = tmp_path / "model.pt"
+    path.write_bytes(last[trial_process.MODEL])
+    network, about = read_model(path)
+    assert (about["trial_id"], about["network"]) == (spec.trial_id, spec.training.network)
+    test = blocks(spec.data, phase="evaluate").test
+    assert test is not None
+    pixels = test.pixels(0, len(test))
+    with torch.no_grad():
+        logits = network(torch.from_numpy(pixels).float() / 255)
+    error = 100 * (logits.argmax(dim=1).numpy() != test.labels).mean()
+    assert error == pytest.approx(dict(last["rows"])[4]["test_error"])
+
+    path.write_bytes(last[trial_process.MODEL][:-1])
+    with pytest.raises(ModelDamaged, match=r"model\.pt: not an evaluated model"):
+        read_model(path)
+    asked.reset_config(config(spec))
+    assert trial_process.MODEL not in payload(rows_of_last(asked))
+
+
+def rows_of_last(actor: AblationTrainable) -> dict[str, Any]:
+    """The last result of the actor's trial."""
+    while not (result := actor.step())["done"]:
+        pass
+    return result

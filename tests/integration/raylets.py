@@ -47,9 +47,9 @@ class Raylets:
         self.dashboard: str = f"http://{found['dashboard']}"
         self.client: str = f"ray://{found['client']}"
 
-    def add(self, cpus: int = 1, gpus: int = 0, **resources: float) -> str:
-        """Start a node; returns its address."""
-        return str(self._ask("add", cpus=cpus, gpus=gpus, resources=resources)["node"])
+    def add(self, cpus: int = 1, gpus: int = 0, env: dict[str, str] | None = None, **resources: float) -> str:
+        """Start a node, with further environment variables; returns its address."""
+        return str(self._ask("add", cpus=cpus, gpus=gpus, env=env or {}, resources=resources)["node"])
 
     def add_hiding(self, folder: Path) -> str | None:
         """Start a node that has nothing in `folder`, as if that were another machine's disk; None where that cannot be done."""
@@ -127,8 +127,9 @@ class _Keeper:
             "client": f"127.0.0.1:{client_port}",
         }
 
-    def add(self, cpus: int, gpus: int, resources: dict[str, float]) -> dict[str, Any]:
+    def add(self, cpus: int, gpus: int, env: dict[str, str], resources: dict[str, float]) -> dict[str, Any]:
         self.number += 1
+        os.environ.update(env)  # of this node, and of the next unless it says otherwise
         name = f"127.0.0.{10 + self.number}"
         self.nodes[name] = self.cluster.add_node(
             num_cpus=cpus, num_gpus=gpus, resources=resources, node_ip_address=name

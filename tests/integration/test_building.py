@@ -10,6 +10,7 @@ from rich.console import Console
 
 from orchestrator import building
 from orchestrator.building import build_pools
+from orchestrator.remote.pool_cache import PoolCache
 from trainables.data.base import DatasetMissing
 from trainables.data.seed_block import make_pools, missing_fits, missing_pools
 from trainables.specs import DataSpec
@@ -23,7 +24,7 @@ JOBS = [
 def test_blocks_that_share_generators_train_each_once_and_say_how_far_they_are(shared_ray, tmp_path, monkeypatch):
     monkeypatch.setattr(building, "PLAIN_SECONDS", 0.0)
     output = io.StringIO()
-    build_pools(shared_ray, JOBS, tmp_path, gpus=0, console=Console(file=output, width=200))
+    build_pools(shared_ray, JOBS, PoolCache(tmp_path), gpus=0, console=Console(file=output, width=200))
     assert len(list(tmp_path.glob("generator-*.pt"))) == 2
     assert len(list(tmp_path.glob("*.npz"))) == 4
     for spec, seed in JOBS:
@@ -44,7 +45,7 @@ def test_a_training_that_is_there_is_used(shared_ray, tmp_path):
     make_pools(spec, seed, tmp_path, device="cpu")
     assert not missing_fits(*JOBS[1], tmp_path)
     output = io.StringIO()
-    build_pools(shared_ray, JOBS[1:], tmp_path, gpus=0, console=Console(file=output, width=200))
+    build_pools(shared_ray, JOBS[1:], PoolCache(tmp_path), gpus=0, console=Console(file=output, width=200))
     assert output.getvalue().startswith("making synthetic images for 1 seed blocks …")
     assert not missing_pools(*JOBS[1], tmp_path)
 

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,16 +19,29 @@ from typing import Any
 
 import pytest
 
-from orchestrator.mirror import MirrorError, MLflowStore, StoreUnavailable, SyncResult, check, discard_changed, sync
+from orchestrator.mirror import (
+    MirrorError,
+    MLflowStore,
+    StoreUnavailable,
+    SyncResult,
+    bulk,
+    check,
+    discard_changed,
+    sync,
+)
+from orchestrator.mirror import store as store_module
 from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, NOTE_TAG, PARENT_TAG
 from orchestrator.mirror_process import MirrorProcess, MirrorStatus
+from orchestrator.remote.folder import RemoteFolder
 from results.manifest import StudyManifest
 from results.packed import PackedCurves
 from results.records import TrialRecord
 from tests.integration.mlflow_studies import append, make_manifest, make_record, some_records, write_study
+from tests.object_store import S3
 
 from mlflow import MlflowClient  # after the mirror, which sets MLflow's environment  # isort: skip
 from mlflow.exceptions import MlflowException  # isort: skip
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # isort: skip
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:unclosed database:ResourceWarning",  # MLflow keeps its connection pools for the life of the process
@@ -145,6 +159,99 @@ def test_a_new_record_is_added_and_changes_its_cell_and_study_only(runs: Path, u
     assert [value for _, _, value in after["cell:digits:cell1"]["points"]["test_error"]] == [12.0, 12.5]
 
 
+@pytest.fixture
+def in_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run is written at once: each goes through the client's calls, as to a server."""
+    monkeypatch.setattr("orchestrator.mirror.store.takes", lambda store: False)
+
+
+def rows(uri: str) -> dict[str, Counter[tuple[Any, ...]]]:
+    """The rows of all tables that runs are in, with keys in place of ids that are drawn at random."""
+    with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
+        names = dict(database.execute("select run_uuid, value from tags where key = ?", [KEY_TAG]))
+        names |= dict(database.execute("select dataset_uuid, name || digest from datasets"))
+        inputs = database.execute("select input_uuid, source_id, destination_id from inputs").fetchall()
+        names |= {i: f"{names[source]} {names[run]}" for i, source, run in inputs}
+        found = {}
+        for table in ("runs", "tags", "params", "metrics", "latest_metrics", "datasets", "inputs", "input_tags"):
+            columns = [c[1] for c in database.execute(f"pragma table_info({table})") if c[1] != "artifact_uri"]
+            values = database.execute(f"select {', '.join(columns)} from {table}").fetchall()
+            found[table] = Counter(tuple(names.get(v, v) if isinstance(v, str) else v for v in row) for row in values)
+        places = database.execute("select run_uuid, artifact_uri from runs").fetchall()
+        assert all(place.endswith(f"/mlartifacts/digits/{run}/artifacts") for run, place in places)
+    return found
+
+
+def odd_records() -> list[TrialRecord]:
+    infinite = PackedCurves.of({"loss": [(1, 1e308), (2, 0.1), (2, 0.1)], "val_error": [(2, 5.0)]})
+    return [
+        *some_records(),
+        make_record(0, "tune", 7, curves=infinite, metrics={"val_error": 5.0, "loss": 0.1}),
+        make_record(0, "tune", 8, curves={}, metrics={}, data={}),
+        make_record(0, "tune", 9, config={f"name {i} ä": "v" * 3000 for i in range(150)}),
+    ]
+
+
+def test_a_run_is_the_same_written_at_once_or_in_calls(
+    runs: Path, uri: str, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(write_study(runs, odd_records()), uri)
+    (tmp_path / "other").mkdir()
+    shutil.copy(empty_database, tmp_path / "other" / "mlflow.db")
+    other = f"sqlite:///{tmp_path}/other/mlflow.db"
+    calls: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("orchestrator.mirror.store.takes", lambda store: bool(calls.append(1)))
+        sync(write_study(tmp_path / "other", odd_records()), other)
+    assert calls
+    assert contents(uri) == contents(other)
+    assert rows(uri) == rows(other)
+
+
+def test_tables_that_are_not_known_are_written_by_mlflow(runs: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(bulk._COLUMNS, bulk.models.SqlRun, "run_uuid name another")
+    created: list[int] = []
+    create = MlflowClient.create_run
+    monkeypatch.setattr(MlflowClient, "create_run", lambda *a, **k: (created.append(1), create(*a, **k))[1])
+    assert sync(write_study(runs, some_records()), uri).written == 8
+    assert len(created) == 8 + 2 + 1
+
+
+def test_a_row_that_the_database_refuses_is_left_to_mlflow(
+    runs: Path, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqlAlchemyStore, "sanitize_metric_value", lambda self, value: (None, value))
+    sync(write_study(runs, few_records()), uri)
+    monkeypatch.undo()
+    assert len(contents(uri)) == 3 + 2 + 1
+
+
+@pytest.mark.parametrize("place", ["append_to_uri_path", "insert", "write_runs"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_group_killed_anywhere_is_written_by_the_next(
+    runs: Path, uri: str, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch, place: str, after: bool
+) -> None:
+    study_dir = write_study(runs, few_records())
+    module = store_module if place == "write_runs" else bulk
+    original, calls = getattr(module, place), Counter[str]()
+
+    def killing(*arguments: Any) -> Any:
+        calls[place] += 1
+        if calls[place] == (1 if place == "write_runs" else 3) and not after:
+            raise Killed
+        result = original(*arguments)
+        if calls[place] == (1 if place == "write_runs" else 3):
+            raise Killed
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, place, killing)
+        with pytest.raises(Killed):
+            sync(study_dir, uri)
+    sync(study_dir, uri)
+    assert contents(uri) == undisturbed
+
+
 def few_records() -> list[TrialRecord]:
     return [make_record(0, "evaluate", 0), make_record(0, "tune", 0), make_record(1, "tune", 0)]
 
@@ -158,6 +265,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) 
     return contents(f"sqlite:///{runs}/mlflow.db")
 
 
+@pytest.mark.usefixtures("in_calls")
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
     ("method", "call"),
@@ -209,6 +317,7 @@ def _kill_at(patch: pytest.MonkeyPatch, method: str, call: int, *, after: bool) 
     patch.setattr(MlflowClient, method, killing)
 
 
+@pytest.mark.usefixtures("in_calls")
 def test_half_a_batch_is_not_doubled(runs: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow writes params, points and tags of a batch in three transactions, so a crash can fall between them."""
     study_dir = write_study(runs, [make_record(0, "tune", 0)])
@@ -276,6 +385,7 @@ def test_a_run_begun_with_another_value_of_a_param_is_written_anew(runs: Path, u
     assert contents(uri)[key]["params"]["threshold"] == "0.95"
 
 
+@pytest.mark.usefixtures("in_calls")
 def test_a_run_that_the_store_refuses_does_not_hold_up_the_others(
     runs: Path, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,6 +486,13 @@ def test_two_syncs_at_once_write_each_run_once(runs: Path, uri: str) -> None:
 def test_progress_is_told(runs: Path, uri: str) -> None:
     told: list[tuple[int, int]] = []
     sync(write_study(runs, some_records()), uri, progress=lambda done, total: told.append((done, total)))
+    assert told == [(0, 8), (8, 8)]
+
+
+@pytest.mark.usefixtures("in_calls")
+def test_progress_is_told_after_each_call(runs: Path, uri: str) -> None:
+    told: list[tuple[int, int]] = []
+    sync(write_study(runs, some_records()), uri, progress=lambda done, total: told.append((done, total)))
     assert told == [(n, 8) for n in range(9)]
 
 
@@ -383,6 +500,13 @@ def test_progress_is_told(runs: Path, uri: str) -> None:
 def test_a_folder_is_no_store(tmp_path: Path, uri: str) -> None:
     with pytest.raises(MirrorError, match=r"^MLFLOW_TRACKING_URI: .* is a folder, .* use sqlite:"):
         sync(write_study(tmp_path, []), uri)
+
+
+def test_a_database_without_its_driver_is_said(tmp_path: Path) -> None:
+    study_dir = write_study(tmp_path, few_records())
+    with pytest.raises(StoreUnavailable, match="install what the store wants") as found:
+        sync(study_dir, "postgresql+pg8000://me:planted-secret@127.0.0.1/lab")
+    assert "planted" not in str(found.value)
 
 
 def test_a_file_that_is_no_database_is_said_at_once(tmp_path: Path) -> None:
@@ -590,6 +714,19 @@ def test_the_report_is_an_artifact_of_the_study_and_follows_it(
     append(study_dir, make_record(0, "tune", 2))
     assert sync(study_dir, MLflowStore(uri)).written == 1
     assert differences(study_dir, uri) == []
+
+
+def test_artifacts_may_go_to_an_object_store(
+    runs: Path, uri: str, s3: S3, remote: RemoteFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", remote.uri)
+    study_dir = write_study(runs, [*few_records(), make_record(0, "tune", 5, status="failed", log="log/trials/a.log")])
+    (study_dir / "log" / "trials").mkdir(parents=True)
+    (study_dir / "log" / "trials" / "a.log").write_text("traceback")
+    sync(study_dir, uri)
+    assert {Path(name).name for name in remote.files("digits")} == {"study.yaml", "a.log"}
+    assert check(study_dir, uri) == []
+    assert not (runs / "mlartifacts").exists()
 
 
 def test_a_mean_that_no_longer_holds_is_taken_back(runs: Path, uri: str) -> None:

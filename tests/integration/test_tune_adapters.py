@@ -83,15 +83,16 @@ class Driver:
         return handle
 
 
-def run_instant(driver: Driver, tmp_path: Path) -> list[Any]:
+def run_instant(driver: Driver, tmp_path: Path, idle_seconds: float | None = None) -> list[Any]:
     records: list[Any] = []
     run_trials(
         driver,  # type: ignore[arg-type]
         Instant,
         processes=lambda: 2,
-        requests={"small": {"CPU": 2.0}, "large": {"CPU": 4.0}, "split": {"CPU": 1.0, "GPU": 0.5}},
-        cache=tmp_path,
+        requests={"small": {"CPU": 2.0}, "large": {"CPU": 4.0}, "split": {"CPU": 1.0, "GPU": 0.5}}.__getitem__,
+        places=lambda spec: {"cache": str(tmp_path)},
         on_record=records.append,
+        idle_seconds=idle_seconds,
     )
     return records
 
@@ -138,6 +139,26 @@ def test_idle_processes_give_way_to_trials_that_want_other_resources(shared_ray,
     )
     run_instant(driver, tmp_path)
     assert driver.closed == [str(number) for number in range(1, len(order) + 1)]
+
+
+@pytest.mark.parametrize("idle_seconds", [None, 0.0])
+def test_processes_that_wait_for_long_end_where_that_is_asked_for(shared_ray, tmp_path, idle_seconds):
+    driver = Driver(SimpleNamespace(checkpoints=tmp_path), trials=4)
+    waits = driver.hand_out
+    turns = iter(range(1000))
+    before: set[Path] = set()
+
+    def after_a_while(handle: str) -> Any:  # between the third trial and the last, Tune's loop turns many times
+        if driver.handed == len(driver.closed) == 3 and next(turns) < 100:
+            before.update(tmp_path.glob("process-*"))
+            return None
+        return waits(handle)
+
+    driver.hand_out = after_a_while  # type: ignore[method-assign]
+    run_instant(driver, tmp_path, idle_seconds)
+    assert len(driver.closed) == 4
+    new = set(tmp_path.glob("process-*")) - before
+    assert bool(new) == (idle_seconds is not None), "the last trial had a process that was kept, or one of its own"
 
 
 def test_a_process_that_dies_between_two_trials_costs_one_attempt(shared_ray, tmp_path):

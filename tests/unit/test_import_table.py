@@ -24,8 +24,11 @@ NEVER = {"results": {"torch", "torchvision", "ray", "optuna", "mlflow"}, "search
 SOLE_HOME = {  # library: the only places that import it
     "optuna": {"orchestrator/search.py", "orchestrator/dashboard.py", "search_spaces/distributions.py"},
     "optuna_dashboard": {"orchestrator/dashboard.py"},
-    "mlflow": {"orchestrator/mirror/store.py", "orchestrator/mirror/batches.py", "orchestrator/mlflow_app.py"},
-    "pyarrow": {"results/ledger.py", "results/ledger_parts.py", "results/packed.py"},
+    "mlflow": {
+        *(f"orchestrator/mirror/{name}.py" for name in ("batches", "bulk", "connection", "models", "store")),
+        "orchestrator/mlflow_app.py",
+    },
+    "pyarrow": {"results/ledger.py", "results/ledger_parts.py", "results/packed.py", "orchestrator/remote/folder.py"},
     "matplotlib": {"results/plots.py"},
     "yaml": {"orchestrator/yaml_source.py"},
     "diffusers": {"orchestrator/synthesis.py"},

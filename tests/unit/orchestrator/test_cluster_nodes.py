@@ -13,7 +13,7 @@ HERE = package_versions()
 
 def problems(folder: Path, **changes: Any) -> list[str]:
     values: dict[str, Any] = {"name": "gpu7 (10.0.0.7)", "versions": HERE, "source": "abc", "sees_folder": True}
-    return list(node_problems(NodeAnswer(**{**values, **changes}), HERE, "abc", folder))
+    return list(node_problems(NodeAnswer(**{**values, **changes}), HERE, "abc", str(folder)))
 
 
 def test_a_node_that_has_everything_has_no_problem(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_node_that_has_everything_has_no_problem(tmp_path: Path) -> None:
         ({"versions": {**HERE, "python": "3.8.1"}}, f"python 3.8.1 in place of {HERE['python']}"),
         ({"source": "def"}, "training code is def in place of abc"),
         ({"sees_folder": False}, "does not share"),
-        ({"refused": "Permission denied"}, "(Permission denied); make it writable there"),
+        ({"refused": "Permission denied"}, "(Permission denied); give it the right to"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_node(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

@@ -22,7 +22,7 @@ def test_most_trials_are_exact_and_the_next_run_goes_on(most: int, actors: int) 
     plan, records, runs = plan_of(), [], 0
     whole = run(plan)
     while True:
-        done = run(plan, records, actors=actors, order=random.Random(1), limit=RunLimits(trials=most).watch({}))
+        done = run(plan, records, actors=actors, order=random.Random(1), limit=RunLimits(trials=most).watch())
         records, runs = done.records, runs + 1
         assert done.driver.written <= most
         if done.state.done:
@@ -36,7 +36,7 @@ def test_most_trials_are_exact_and_the_next_run_goes_on(most: int, actors: int) 
 
 def test_hours_end_a_run_between_trials() -> None:
     clock = Clock()
-    watch = RunLimits(hours=0.5).watch({})
+    watch = RunLimits(hours=0.5).watch()
     watch.clock, watch._started = clock, 0.0
 
     def tick(done: object) -> None:
@@ -50,18 +50,19 @@ def test_hours_end_a_run_between_trials() -> None:
 
 def test_gpu_hours_count_what_trials_held(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {"held": 0.0}
-    monkeypatch.setattr("orchestrator.driver.StudyDriver.held_seconds", lambda self: {"a": seconds["held"], "b": 99.0})
+    monkeypatch.setattr("orchestrator.driver.StudyDriver.gpu_seconds", lambda self: seconds["held"])
 
     def hold(done: object) -> None:
-        seconds["held"] += 900.0
+        seconds["held"] += 1800.0
 
-    done = run(plan_of(), limit=RunLimits(gpu_hours=1).watch({"a": 2.0, "b": 0.0}), check=hold)
+    done = run(plan_of(), limit=RunLimits(gpu_hours=1).watch(), check=hold)
     assert done.driver.written == 2
     assert done.driver.stopped == "--max-gpu-hours 1 is reached"
-    assert run(plan_of(), limit=RunLimits(gpu_hours=1).watch({}), check=hold).state.done  # without a GPU it is no limit
+    monkeypatch.undo()
+    assert run(plan_of(), limit=RunLimits(gpu_hours=1).watch()).state.done  # without a GPU it is no limit
 
 
 def test_without_limits_a_run_goes_to_its_end() -> None:
-    done = run(plan_of(), limit=RunLimits().watch(1))
+    done = run(plan_of(), limit=RunLimits().watch())
     assert done.driver.stopped is None
     assert done.state.done

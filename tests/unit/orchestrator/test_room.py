@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import json
 import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.experimental import internal_kv
 
 from orchestrator import room as module
 from orchestrator.room import DoesNotFit, Request, Room, request, trials_on
 from orchestrator.sections import ResourcesSpec
+
+HAS_AUTOSCALER = module._has_autoscaler
+BY_HAND = {"node_" + "ab" * 28: 1}
 
 
 class Ray:
@@ -136,3 +141,36 @@ def test_every_arms_trials_must_fit_somewhere() -> None:
         DoesNotFit, match=r"wants 1 CPUs, 0\.5 GPUs and 1 of a100, but .* they have 8 CPUs, 0 GPUs and 0 of a100"
     ):
         Room(there, ARMS, arms)
+
+
+def test_trials_are_counted_with_what_they_turned_out_to_take() -> None:
+    resources = ResourcesSpec(cpus=1, arms={"fixed": {"gpus": 0.5}})
+    room = Room(Ray({"CPU": 16, "GPU": 2}), resources, [("open",), ("fixed",)])
+    assert room.measured == {("open",)}
+    assert (room(), room.gpus) == (4, 1.0)
+    assert room.bundle(("open",), 0.25) == {"CPU": 1.0, "GPU": 0.25}
+    assert room() == 8
+
+
+def test_without_gpus_nothing_is_measured() -> None:
+    assert Room(Ray({"CPU": 16}), ResourcesSpec(cpus=1)).measured == set()
+
+
+@pytest.mark.parametrize(
+    ("report", "there"),
+    [
+        ({"active_nodes": BY_HAND}, False),
+        ({"active_nodes": BY_HAND, "node_type_mapping": dict.fromkeys(BY_HAND, *BY_HAND)}, False),
+        ({"active_nodes": {"head": 1, "worker": 2}}, True),
+        ({"active_nodes": {}, "node_type_mapping": {"ff00": "ray.head.default"}}, True),  # before the first worker
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_an_autoscaler_is_known_by_its_types_of_nodes(
+    monkeypatch: pytest.MonkeyPatch, report: dict[str, Any] | None, there: bool
+) -> None:
+    status = b"{}" if report is None else json.dumps({"autoscaler_report": report}).encode()
+    kept = {"__autoscaling_status": status}
+    monkeypatch.setattr(internal_kv, "_internal_kv_get", lambda key, namespace=None: kept.get(key))
+    assert HAS_AUTOSCALER(None) == there
