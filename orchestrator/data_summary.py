@@ -19,7 +19,7 @@ from orchestrator.runner import missing_blocks, missing_names, save_sample
 from orchestrator.study import LoadedStudy
 from orchestrator.study_plan import Plan, make_plan
 from results.figures import load_pictures
-from results.plots import draw_pictures
+from results.plots.images import draw_pictures
 from trainables.data.recognition import Recognition, known_recognition
 from trainables.data.seed_block import load_seed_block, missing_pools
 from trainables.files import write_atomically
@@ -52,7 +52,7 @@ def show_data(loaded: LoadedStudy, runs: Path, console: Console) -> None:
     pictures = load_pictures(folders.study)
     if pictures is not None:
         path = folders.report / "data.svg"
-        write_atomically(path, draw_pictures(pictures))
+        write_atomically(path, draw_pictures(pictures).svg())
         console.print(f"real and synthetic images: {path}", highlight=False, soft_wrap=True)
 
 

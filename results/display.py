@@ -169,9 +169,8 @@ def footnotes(table: ConditionTable) -> list[str]:
         "Test error: percent of misclassified test images, mean over seeds with Student's t 95% interval. "
         "Test data is read once, at the last step, with the configuration already frozen.",
         f"Difference: this arm minus {base} in percentage points, in pairs over seeds that both completed. "
-        "Positive: this arm errs more (what was removed helps). The 95% interval is a BCa bootstrap; it is "
-        "not corrected for the number of comparisons, and with few seeds it is too narrow (for normal differences it "
-        "covers about 85% with 6 seeds, 91% with 9).",
+        "Positive: this arm errs more (what was removed helps). The 95% interval is Student's t over the paired differences; it is "
+        "not corrected for the number of comparisons.",
         "p: exact two-sided sign-flip permutation test over seeds. Holm p: corrected over the "
         f"{table.comparisons} comparisons of this table; at or below {ALPHA} it is called significant.",
         "d: standardised paired difference (Cohen's d with Hedges' small-sample correction).",

@@ -1,7 +1,7 @@
 """Comparing arms in pairs over seed blocks: pure functions of numbers, deterministic to the last bit.
 
-Everything here is exact where that is affordable (all sign flips, all bootstrap resamples) and Monte Carlo with a fixed
-seed beyond. No result depends on the order of the pairs, and swapping the arms mirrors every result.
+The sign-flip test is exact where that is affordable (all sign flips) and Monte Carlo with a fixed seed beyond. No result depends
+on the order of the pairs, and swapping the arms mirrors every result.
 """
 
 from __future__ import annotations
@@ -9,9 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import combinations_with_replacement
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +21,10 @@ ALPHA = 0.05
 EXACT_SIGN_FLIPS_UP_TO = 18
 """Pairs for which all 2^n sign flips are counted."""
 SIGN_FLIP_DRAWS = 99_999
-EXACT_BOOTSTRAP_UP_TO = 10
-"""Pairs for which all n^n resamples are weighed (92,378 distinct ones at n = 10)."""
-BOOTSTRAP_DRAWS = 99_999
 
 _SEED = 20_240_611
 _RELATIVE_TOLERANCE = 1e-9
 """Two statistics closer than this share of the largest measurement are a tie, not a rounding error's winner."""
-_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +51,7 @@ class PairedDifference:
     n: int
     mean: float
     interval: Interval | None
-    """95% BCa bootstrap interval; None for a single pair, of zero width where all differences are equal."""
+    """Student's t 95% interval; None for a single pair, of zero width where all differences are equal."""
     p: float
     """Two-sided p of the sign-flip permutation test, not corrected."""
     effect_size: float | None
@@ -72,14 +65,8 @@ def mean_interval(values: Sequence[float]) -> MeanInterval:
         ValueError: `values` is empty or holds a value that is not finite.
     """
     x = _checked(values, "values")
-    n = len(x)
-    mean = math.fsum(x) / n
-    if n == 1:
-        return MeanInterval(n=n, mean=mean, interval=None)
-    from scipy.special import stdtrit  # here, because most of this module's users never need scipy
-
-    half = float(stdtrit(n - 1, 1 - ALPHA / 2)) * float(x.std(ddof=1)) / math.sqrt(n)
-    return MeanInterval(n=n, mean=mean, interval=Interval(low=mean - half, high=mean + half))
+    mean = math.fsum(x) / len(x)
+    return MeanInterval(n=len(x), mean=mean, interval=_t_interval(x, mean))
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> PairedDifference:
@@ -110,7 +97,7 @@ def mean_difference(differences: Sequence[float] | Array, scale: float) -> Paire
     return PairedDifference(
         n=len(d),
         mean=mean,
-        interval=_bca(d, mean, tolerance),
+        interval=Interval(low=mean, high=mean) if len(d) > 1 and _constant(d, tolerance) else _t_interval(d, mean),
         p=_sign_flip(d, tolerance),
         effect_size=_effect_size(d, mean, tolerance),
     )
@@ -124,16 +111,6 @@ def sign_flip_p(differences: Sequence[float]) -> float:
     """
     d = _checked(differences, "differences")
     return _sign_flip(d, _RELATIVE_TOLERANCE * float(np.abs(d).max()))
-
-
-def bca_interval(differences: Sequence[float]) -> Interval | None:
-    """95% bootstrap interval of the mean, bias-corrected and accelerated (Efron 1987; Efron & Tibshirani 1993, 14.3).
-
-    Up to `EXACT_BOOTSTRAP_UP_TO` values the bootstrap distribution is the ideal one: every multiset of resampled values
-    with its multinomial weight (Fisher & Hall 1991), so that no random number enters. None for a single value.
-    """
-    d = _checked(differences, "differences")
-    return _bca(d, math.fsum(d) / len(d), _RELATIVE_TOLERANCE * float(np.abs(d).max()))
 
 
 def holm(p_values: Sequence[float], comparisons: int | None = None) -> tuple[float, ...]:
@@ -216,63 +193,15 @@ def _effect_size(differences: Array, mean: float, tolerance: float) -> float | N
     return mean / float(differences.std(ddof=1)) * math.exp(log_j)
 
 
-def _bca(differences: Array, mean: float, tolerance: float) -> Interval | None:
-    if len(differences) == 1:
+def _t_interval(values: Array, mean: float) -> Interval | None:
+    n = len(values)
+    if n == 1:
         return None
-    if _constant(differences, tolerance):
-        return Interval(low=mean, high=mean)
-    ordered, mirrored = np.sort(differences), np.sort(-differences)
-    if tuple(mirrored) > tuple(ordered):  # one canonical orientation, so that swapping the arms mirrors the interval
-        low, high = _bca_of_sorted(mirrored, tolerance)
-        return Interval(low=-high, high=-low)
-    low, high = _bca_of_sorted(ordered, tolerance)
-    return Interval(low=low, high=high)
+    from scipy.special import stdtrit  # here, because most of this module's users never need scipy
 
-
-def _bca_of_sorted(values: Array, tolerance: float) -> tuple[float, float]:
-    n = len(values)
-    if n <= EXACT_BOOTSTRAP_UP_TO:
-        picks, weights = _resamples(n)
-        means = values[picks].mean(axis=1)
-    else:
-        means = _random_resample_means(values)
-        weights = np.full(len(means), 1 / len(means))
-    order = np.argsort(means, kind="stable")
-    means, cumulative = means[order], np.cumsum(weights[order])
-    mean = math.fsum(values) / n
-    tolerance = min(tolerance, float(values[-1] - values[0]) / (4 * n))  # so that some resample lies on either side
-    below = cumulative[np.searchsorted(means, mean - tolerance, "left") - 1]
-    at_most = cumulative[np.searchsorted(means, mean + tolerance, "right") - 1]
-    bias = _NORMAL.inv_cdf(float(below + at_most) / 2)  # z0; an atom at the observed mean counts half
-    centred = values - mean
-    acceleration = float((centred**3).sum()) / (6 * float((centred**2).sum()) ** 1.5)
-
-    def quantile(level: float) -> float:
-        z = bias + _NORMAL.inv_cdf(level)
-        adjusted = _NORMAL.cdf(bias + z / (1 - acceleration * z))
-        place = int(np.searchsorted(cumulative, adjusted - 1e-12, "left"))
-        return float(means[min(place, len(means) - 1)])
-
-    return quantile(ALPHA / 2), quantile(1 - ALPHA / 2)
-
-
-@lru_cache(maxsize=EXACT_BOOTSTRAP_UP_TO)
-def _resamples(n: int) -> tuple[NDArray[np.intp], Array]:
-    """Every multiset of n out of n values, as indices [multisets, n], and its probability [multisets]."""
-    picks = np.array(list(combinations_with_replacement(range(n), n)), dtype=np.intp)
-    counts = (picks[:, :, None] == np.arange(n)).sum(axis=1)
-    factorials = np.array([math.factorial(k) for k in range(n + 1)], dtype=np.float64)
-    return picks, factorials[n] / factorials[counts].prod(axis=1) / float(n) ** n
-
-
-def _random_resample_means(values: Array) -> Array:
-    random = np.random.default_rng(_SEED)
-    n = len(values)
-    blocks = [
-        values[random.integers(0, n, size=(min(10_000, BOOTSTRAP_DRAWS - done), n))].mean(axis=1)
-        for done in range(0, BOOTSTRAP_DRAWS, 10_000)
-    ]
-    return np.concatenate(blocks)
+    deviation = math.sqrt(math.fsum((values - mean) ** 2) / (n - 1))  # exact sums: the same whatever the order
+    half = float(stdtrit(n - 1, 1 - ALPHA / 2)) * deviation / math.sqrt(n)
+    return Interval(low=mean - half, high=mean + half)
 
 
 def _constant(values: Array, tolerance: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from results.sheet import Sheet
@@ -39,26 +40,22 @@ COLUMNS = (
 
 def render_csv(table: MainTable) -> str:
     """All conditions below each other, one row per arm; an empty field where a value does not exist."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for condition in table.conditions:
-        writer.writerows(_fields(condition, row) for row in condition.rows)
-    return buffer.getvalue()
+    return render_rows(COLUMNS, [plain_values(c, row) for c in table.conditions for row in c.rows])
 
 
 def render_sheet_csv(sheet: Sheet) -> str:
     """A sheet in full precision, a row per line."""
+    lines = sheet.lines
+    return render_rows(list(lines[0].values) if lines else [], [list(line.values.values()) for line in lines])
+
+
+def render_rows(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Any table as CSV; an empty field for None."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    lines = sheet.lines
-    writer.writerow(list(lines[0].values) if lines else [])
-    writer.writerows([_text(v) if isinstance(v, str) else v for v in line.values.values()] for line in lines)
+    writer.writerow(head)
+    writer.writerows([_text(v) if isinstance(v, str) else v for v in row] for row in rows)
     return buffer.getvalue()
-
-
-def _fields(table: ConditionTable, row: Row) -> list[Any]:
-    return [_text(value) if isinstance(value, str) else value for value in plain_values(table, row)]
 
 
 def plain_values(table: ConditionTable, row: Row) -> list[Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from results.captions.page_figure import PageFigure
 from results.display import NOTHING, count, display_rows, duration, footnotes, mark_notes, number, setting
 from results.manifest import StudyManifest
 from results.records import TrialRecord
@@ -24,31 +25,7 @@ from results.verdict import condition_verdict, summary
 TEMPLATES = Path(__file__).parent.parent / "templates"
 MAX_FAILURES_SHOWN = 100
 FULL_WIDTH_POINTS = 648
-"""Of a figure that fills the page; `results.plots.WIDTH` in points."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PageFigure:
-    """A drawn figure and the words that go with it."""
-
-    name: str
-    """File name without extension, and the anchor in the page."""
-    svg: bytes
-    title: str
-    caption: str
-    alt: str
-    """What the figure says, for those who do not see it."""
-
-    @property
-    def width(self) -> int:
-        """Percent of the page's width at which all figures' text has one size."""
-        found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', self.svg)
-        return min(100, round(100 * float(found[1]) / FULL_WIDTH_POINTS)) if found else 100
-
-    @property
-    def uri(self) -> str:
-        """The picture as a data URI."""
-        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg).decode('ascii')}"
+"""Of a figure that fills the page; `results.plots.canvas.WIDTH` in points."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +43,7 @@ def render_html(
     table: MainTable,
     manifest: StudyManifest,
     records: Sequence[TrialRecord],
-    figures: Sequence[PageFigure],
+    figures: Sequence[tuple[PageFigure, bytes]],
     notes: Sequence[str] = (),
 ) -> str:
     """Render the page.
@@ -75,7 +52,7 @@ def render_html(
         table: the study's main table.
         manifest: the question, the study file and its provenance.
         records: the trials that the table counts; failures, dates and hosts are taken from them.
-        figures: in the order of the page.
+        figures: with their SVG, in the order of the page.
         notes: what could not be shown, and why.
     """
     environment = Environment(
@@ -101,7 +78,7 @@ def render_html(
             }
             for c in table.conditions
         ],
-        figures=figures,
+        figures=[_embedded(figure, svg) for figure, svg in figures],
         notes=notes,
         configurations=[_configurations(c) for c in table.conditions],
         sheets=sheets(table),
@@ -144,6 +121,19 @@ def flatten(value: Any, name: str = "") -> list[tuple[str, str]]:
     if isinstance(value, list | tuple):
         return [(name, ", ".join(_plain(v) for v in value) or NOTHING)]
     return [(name, _plain(value))] if name else []
+
+
+def _embedded(figure: PageFigure, svg: bytes) -> dict[str, Any]:
+    """A figure as the template has it; its width is the percentage of the page's at which all figures' text has one size."""
+    found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', svg)
+    return {
+        "name": figure.name,
+        "title": figure.title,
+        "caption": figure.caption,
+        "alt": figure.alt,
+        "width": min(100, round(100 * float(found[1]) / FULL_WIDTH_POINTS)) if found else 100,
+        "uri": f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}",
+    }
 
 
 def _plain(value: Any) -> str:

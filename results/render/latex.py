@@ -81,7 +81,7 @@ def _table(study: MainTable, table: ConditionTable) -> str:
     caption = (
         f"{escape(study.question)} {escape(table.title)}. Test error in percent with Student's t 95\\% interval; "
         f"paired difference to {escape(table.reference_title)} in percentage points (positive: this arm errs more) "
-        "with BCa bootstrap 95\\% interval, not corrected for several comparisons; exact two-sided sign-flip "
+        "with Student's t 95\\% interval, not corrected for several comparisons; exact two-sided sign-flip "
         f"permutation test, Holm-corrected over {table.comparisons} comparisons.{marks}"
     )
     lines = [f"  {_cells(row)} \\\\" for row in rows]

@@ -7,7 +7,10 @@ from results import figures
 from results.arrays import ArraysDamaged
 from results.cells import select_records
 from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS
-from results.plots import draw_effects, draw_fronts, draw_panels, draw_pictures
+from results.plots.effects import draw_effects
+from results.plots.fronts import draw_fronts
+from results.plots.images import draw_pictures
+from results.plots.panels import draw_panels
 from results.statistics import mean_interval
 from results.tables import main_table, table_of_cells
 from tests.unit.results.factories import manifest, pictures, record, rich_study, study_records
@@ -149,10 +152,13 @@ def test_drawings_are_svg_and_the_same_every_time(study, tmp_path):
         lambda: draw_pictures(figures.load_pictures(tmp_path)),
     ]
     for draw in draws:
-        first = draw()
-        assert is_svg(first)
-        assert first == draw()
-        assert b"<dc:date>" not in first
+        first, again = draw(), draw()
+        assert is_svg(first.svg())
+        assert first.svg() == again.svg()
+        assert b"<dc:date>" not in first.svg()
+        assert first.pdf().startswith(b"%PDF-")
+        assert first.pdf() == again.pdf()
+        assert b"CreationDate" not in first.pdf()
 
 
 @pytest.mark.parametrize("title", ["$x^$ <b>&amp;</b>", "方法 без очереди", "a" * 300, "", "100% \\frac{"])
@@ -160,17 +166,17 @@ def test_any_title_can_be_drawn(title):
     effect = figures.Effect(
         arm="a", title=title, mean=0.0, interval=None, by_seed=((1, 0.0),), significant=False, baseline=False
     )
-    assert is_svg(draw_effects(figures.Effects(reference=title, effects=(effect,))))
+    assert is_svg(draw_effects(figures.Effects(reference=title, effects=(effect,))).svg())
     one = figures.line([record(curves={"val_error": [(10, 0.0)]})], "val_error", title)
     panel = figures.Panel(arm="a", title=title, lines=(one,), backdrop=(one,))
-    assert is_svg(draw_panels([panel], ylabel=title, fraction=False, backdrop_label=title))
+    assert is_svg(draw_panels([panel], ylabel=title, fraction=False, backdrop_label=title).svg())
     assert is_svg(
         draw_pictures(
             figures.PictureGrid(
                 classes=(title,),
                 sources=(figures.PictureSource(title=title, images=np.zeros((1, 1, 8, 8, 1), np.uint8)),),
             )
-        )
+        ).svg()
     )
 
 
@@ -182,8 +188,8 @@ def test_front_panels_show_the_second_objective_to_the_right():
     assert data.panels[0].front == ((13.0, 12.0), (22.0, 10.5), (31.0, 9.0))
     assert data.panels[0].others == ((40.0, 9.5),)
     drawn = draw_fronts(data)
-    assert is_svg(drawn)
-    assert drawn == draw_fronts(data)
+    assert is_svg(drawn.svg())
+    assert drawn.svg() == draw_fronts(data).svg()
 
 
 def test_fronts_of_many_arms_are_cut_and_counted():

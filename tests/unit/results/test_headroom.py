@@ -4,7 +4,7 @@ from results import figures
 from results.headroom import headroom, share_closed
 from results.manifest import ArmInfo
 from results.sheets import sheets
-from results.statistics import bca_interval, holm
+from results.statistics import holm, mean_interval
 from results.tables import main_table
 from results.verdict import verdict
 from tests.unit.results.factories import cell_id, evaluations, manifest
@@ -48,7 +48,7 @@ def test_gains_are_fixmatch_minus_oracle_in_pairs():
     assert drop.by_seed == tuple(zip(SEEDS, (1.0, 2.0, 1.0, 2.0, 1.0, 2.0), strict=True))
     assert (drop.difference.mean, dummy.difference.mean) == (1.5, 2.0)
     assert drop.difference.p == dummy.difference.p == 2 / 2**6
-    assert drop.difference.interval == bca_interval([1, 2, 1, 2, 1, 2])
+    assert drop.difference.interval == mean_interval([1, 2, 1, 2, 1, 2]).interval
     assert (dummy.difference.interval.low, dummy.difference.interval.high) == (2.0, 2.0)
 
 

@@ -77,7 +77,8 @@ def test_every_file_is_written(whole):
     names = {str(p.relative_to(folder / "report")) for p in report.files}
     figures = ("effects", "learning-curves", "pseudo-labels", "detector", "images")
     tables = {"report.html", "table.md", "table.tex", "table.csv", "table.json", "optimism.csv", "budget.csv"}
-    assert names == tables | {f"figures/{n}.svg" for n in figures}
+    drawn = {f"figures/{n}.{kind}" for n in figures for kind in ("svg", "pdf", "csv")}
+    assert names == tables | drawn - {"figures/images.csv"}
     assert all(p.stat().st_size for p in report.files)
     assert not list(folder.rglob(".tmp-*"))
 
@@ -254,7 +255,7 @@ def test_tables_and_statistics_are_quick_to_import_and_the_report_needs_neither_
     code = (
         "import sys, results.statistics, results.tables, results.verdict\n"
         "assert not {'matplotlib', 'scipy', 'pyarrow', 'jinja2'} & set(sys.modules)\n"
-        "import results.report, results.render.terminal, results.plots\n"
+        "import results.report, results.render.terminal, results.plots.effects\n"
         "assert not {'torch', 'ray', 'optuna', 'mlflow', 'orchestrator'} & set(sys.modules)\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )

@@ -1,0 +1,49 @@
+"""The figures of images and of their features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from results.captions.page_figure import PageFigure
+from results.feature_maps import FeatureMap
+from results.figures import PictureGrid
+
+
+def features_figure(maps: Sequence[FeatureMap], classes: Sequence[str]) -> PageFigure:
+    """Real and synthetic images in feature space."""
+    from results.plots.images import draw_feature_maps
+
+    shares = "; ".join(
+        f"{m.title}: {100 * m.real_at_home:.0f}% of real and {100 * m.synthetic_at_home:.0f}% of synthetic images"
+        for m in maps
+    )
+    return PageFigure(
+        name="features",
+        drawing=draw_feature_maps(maps, classes),
+        title="Where unlabelled images lie in feature space",
+        caption="Features of a sample of the unlabelled images after training (the first evaluation seed), in the plane "
+        "that tells the real images' classes apart best (Fisher's discriminant, for each network its own). Synthetic "
+        "images have the colour of the class "
+        f"that they were asked for. Nearest to the mean of their own class's real images, over all components, are, with {shares}.",
+        alt=f"Features of real and synthetic images by class. Nearest to their own class: {shares}.",
+        head=("title", "x", "y", "class", "synthetic"),
+        rows=[
+            (m.title, round(float(x), 4), round(float(y), 4), int(kind), bool(synthetic))
+            for m in maps
+            for (x, y), kind, synthetic in zip(m.points, m.classes, m.synthetic, strict=True)
+        ],
+    )
+
+
+def images_figure(data: PictureGrid) -> PageFigure:
+    """What the unlabelled images look like."""
+    from results.plots.images import draw_pictures
+
+    return PageFigure(
+        name="images",
+        drawing=draw_pictures(data),
+        title="What the unlabelled images look like",
+        caption="Examples by class, as the trials see them. Synthetic images stand in the row of the class that "
+        "their generator was asked for, which is not always what they show.",
+        alt=f"Images in a row per class ({', '.join(data.classes)}): {', '.join(s.title for s in data.sources)}.",
+    )

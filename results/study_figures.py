@@ -1,0 +1,99 @@
+"""Which figures a study's report has, in the order of the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from results import figures
+from results.arrays import ArraysDamaged
+from results.captions.curves import detector_figure, learning_curves_figure, pseudo_labels_figure
+from results.captions.effects import effects_figure
+from results.captions.fronts import fronts_figure
+from results.captions.images import features_figure, images_figure
+from results.captions.page_figure import PageFigure
+from results.cells import CellRecords
+from results.feature_maps import feature_maps
+from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS, PictureGrid
+from results.manifest import StudyManifest
+from results.tables import ConditionTable, MainTable
+
+Cells = Mapping[tuple[str, str], CellRecords]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyFigures:
+    """Figures that there is data for, and why others are missing."""
+
+    figures: tuple[PageFigure, ...]
+    notes: tuple[str, ...]
+
+
+def study_figures(manifest: StudyManifest, table: MainTable, cells: Cells, study_dir: Path) -> StudyFigures:
+    """Draw all figures of a study, those of several conditions first, then condition by condition, the images last."""
+    notes: list[str] = []
+    try:
+        pictures = figures.load_pictures(study_dir)
+    except ArraysDamaged as problem:
+        pictures = None
+        notes.append(f"The images are not shown. {problem}")
+    drawn = list(_of_study(table))
+    names = {figure.name for figure in drawn}
+    for condition in table.conditions:
+        several = len(table.conditions) > 1
+        suffix = f"-{_file_name(condition.condition)}" if several else ""
+        found = [*_of_condition(condition, cells), *_features(manifest, condition, cells, study_dir, pictures, notes)]
+        for figure in found:
+            name = f"{figure.name}{suffix}"
+            while name in names:
+                name += "-"
+            names.add(name)
+            drawn.append(figure.of_condition(name, condition.title) if several else figure)
+    if not drawn:
+        notes.append("No evaluation trial has completed yet, so there are no differences and no curves to draw.")
+    if pictures:
+        drawn.append(images_figure(pictures))
+    return StudyFigures(figures=tuple(drawn), notes=tuple(notes))
+
+
+def _of_study(table: MainTable) -> Iterator[PageFigure]:
+    """Figures over all conditions."""
+    yield from ()
+
+
+def _of_condition(table: ConditionTable, cells: Cells) -> Iterator[PageFigure]:
+    """Figures of one condition."""
+    effects = figures.effects(table)
+    if effects.effects:
+        yield effects_figure(effects)
+    if curves := figures.learning_curves(table, cells):
+        yield learning_curves_figure(curves, table.reference_title)
+    if labels := figures.quality_curves(table, cells, PSEUDO_LABEL_METRICS):
+        yield pseudo_labels_figure(labels)
+    if detector := figures.quality_curves(table, cells, DETECTOR_METRICS):
+        yield detector_figure(detector)
+    if table.fronts:
+        yield fronts_figure(figures.front_panels(table))
+
+
+def _features(
+    manifest: StudyManifest,
+    table: ConditionTable,
+    cells: Cells,
+    study_dir: Path,
+    pictures: PictureGrid | None,
+    notes: list[str],
+) -> Iterator[PageFigure]:
+    try:
+        maps = feature_maps(table, cells, manifest.arms, study_dir)
+    except ArraysDamaged as problem:
+        notes.append(f"The features are not shown. {problem}")
+        return
+    if maps:
+        yield features_figure(maps, pictures.classes if pictures else ())
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-") or "condition"
