@@ -107,6 +107,8 @@ class DisplayRow:
     evaluation_failed: str
     steps: str
     time: str
+    seconds: float
+    """What `time` says, to sort by."""
     seeds_marks: str
     """Signs that concern the seeds and the records: incomplete, mixed code."""
     tuning_marks: str
@@ -150,6 +152,7 @@ def display_row(row: Row, *, is_reference: bool = False) -> DisplayRow:
         evaluation_failed=str(row.evaluation_failed),
         steps=count(row.steps),
         time=duration(row.seconds),
+        seconds=round(row.seconds, 3),
         seeds_marks=_signs(row, "incomplete", "mixed code"),
         tuning_marks=_signs(row, "unequal budget", "asynchronous search", "constraint not met"),
         underpowered=_signs(row, "underpowered"),

@@ -1,0 +1,62 @@
+"""Read a study's answer, and compare two."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.commands.options import WRONG_INPUT, Address, Runs, StudyName, study_dir, study_name
+from orchestrator.data_errors import data_errors
+from orchestrator.errors import AblateError, did_you_mean, quoted
+from orchestrator.printing import complain, new_console, show_report
+
+
+def report(
+    study: StudyName,
+    runs: Runs = Path("runs"),
+    address: Address = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="NAME", help="Write only this table or figure, as the page names it; repeatable"
+        ),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Write again whenever records come in, until Ctrl-C")] = False,
+) -> None:
+    """Write tables and figures again, from the ledger; with --address, bring the ledger from the cluster first."""
+    if watch and address is not None:
+        complain("--watch follows a ledger on this machine; leave --address out")
+        raise typer.Exit(WRONG_INPUT)
+    with data_errors():
+        if address is not None:
+            from orchestrator.jobs import Jobs
+
+            jobs, name = Jobs(address), study_name(study, runs)
+            jobs.fetch(jobs.newest(name), runs / name)
+        folder = study_dir(study, runs)
+        if watch:
+            from orchestrator.report_watch import watch_report
+
+            watch_report(folder, new_console(), write=lambda: _write(folder, only or ()))
+        elif only:
+            for path in _write(folder, only):
+                new_console().print(str(path), highlight=False, soft_wrap=True)
+        else:
+            show_report(folder, new_console(), written=None, again=True)
+
+
+def _write(folder: Path, only: Collection[str]) -> tuple[Path, ...]:
+    from results.report import NoSuchPart, write_report
+
+    try:
+        return write_report(folder, only).files
+    except NoSuchPart as problem:
+        raise AblateError(
+            "\n".join(
+                f"--only: no table or figure {quoted(name)} in this report{did_you_mean(name, problem.known)}"
+                for name in problem.unknown
+            )
+        ) from None
