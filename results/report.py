@@ -9,12 +9,15 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from results.cells import CellRecords, select_records
+from results.columns import AS_USUAL, TableStyle
 from results.ledger import Ledger
 from results.manifest import StudyManifest
-from results.render.csv import render_csv, render_rows, render_sheet_csv
+from results.render.csv import COLUMNS as TABLE_COLUMNS
+from results.render.csv import plain_rows, render_csv, render_rows, render_sheet_csv
 from results.render.html import render_html
-from results.render.latex import render_latex
+from results.render.latex import render_document, render_latex
 from results.render.markdown import render_markdown
+from results.render.parquet import render_parquet
 from results.sheets import sheets
 from results.study_figures import StudyFigures, study_figures
 from results.tables import MainTable, table_of_cells
@@ -59,7 +62,7 @@ def load_table(study_dir: Path) -> MainTable:
     return table_of_cells(manifest, select_records(manifest, Ledger(study_dir / LEDGER_FOLDER).records()))
 
 
-def write_report(study_dir: Path, only: Collection[str] = ()) -> Report:
+def write_report(study_dir: Path, only: Collection[str] = (), style: TableStyle = AS_USUAL) -> Report:
     """Write `report/` below a study's folder: the page, the table as Markdown, LaTeX, CSV and JSON, and the figures.
 
     Works at any time, also while the study runs and before its first evaluation; the page says what is missing.
@@ -68,6 +71,7 @@ def write_report(study_dir: Path, only: Collection[str] = ()) -> Report:
     Args:
         study_dir: `runs/STUDY`.
         only: Names of tables and figures, as the page gives them, to write nothing else.
+        style: Columns and decimals of the main table in the page, in Markdown and in LaTeX; CSV and JSON have everything.
 
     Raises NoSuchPart for a name that the report does not have, and what `load_table` raises.
     """
@@ -76,7 +80,7 @@ def write_report(study_dir: Path, only: Collection[str] = ()) -> Report:
     cells = select_records(manifest, Ledger(study_dir / LEDGER_FOLDER).records())
     table = table_of_cells(manifest, cells)
     drawn = study_figures(manifest, table, cells, study_dir)
-    parts = _parts(manifest, table, cells, drawn)
+    parts = _parts(manifest, table, cells, drawn, style)
     chosen = _only(parts, only) if only else parts
     folder = study_dir / REPORT_FOLDER
     for name, make in chosen.items():
@@ -91,20 +95,26 @@ def write_report(study_dir: Path, only: Collection[str] = ()) -> Report:
 
 
 def _parts(
-    manifest: StudyManifest, table: MainTable, cells: Mapping[tuple[str, str], CellRecords], drawn: StudyFigures
+    manifest: StudyManifest,
+    table: MainTable,
+    cells: Mapping[tuple[str, str], CellRecords],
+    drawn: StudyFigures,
+    style: TableStyle,
 ) -> dict[str, Callable[[], str | bytes]]:
     """Every file of the report, and what makes it."""
 
     def page() -> str:
         counted = [r for cell in cells.values() for r in (*cell.tuning, *cell.confirmation, *cell.evaluation)]
         shown = [(figure, figure.drawing.svg()) for figure in drawn.figures]
-        return render_html(table, manifest, counted, shown, drawn.notes, cell_details(table, cells))
+        return render_html(table, manifest, counted, shown, drawn.notes, cell_details(table, cells), style)
 
     return {
         "report.html": page,
-        "table.md": partial(render_markdown, table),
-        "table.tex": partial(render_latex, table),
+        "table.md": partial(render_markdown, table, style),
+        "table.tex": partial(render_latex, table, style),
+        "document.tex": partial(render_document, table),
         "table.csv": partial(render_csv, table),
+        "table.parquet": partial(render_parquet, TABLE_COLUMNS, plain_rows(table)),
         "table.json": partial(render_json, table),
         **{f"{sheet.name}.csv": partial(render_sheet_csv, sheet) for sheet in sheets(table)},
         **{f"figures/{figure.name}.svg": figure.drawing.svg for figure in drawn.figures},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,10 @@ from orchestrator.commands.options import WRONG_INPUT, Address, Runs, StudyName,
 from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError, did_you_mean, quoted
 from orchestrator.printing import complain, new_console, show_report
+
+if TYPE_CHECKING:
+    from results.columns import TableStyle
+    from results.report import Report
 
 
 def report(
@@ -24,12 +28,22 @@ def report(
             "--only", metavar="NAME", help="Write only this table or figure, as the page names it; repeatable"
         ),
     ] = None,
+    style: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The main table's columns: full, paper, short, std, or names such as error,holm"
+        ),
+    ] = None,
+    decimals: Annotated[
+        int | None, typer.Option(min=0, max=6, help="Of errors and differences; as the intervals justify unless given")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Write again whenever records come in, until Ctrl-C")] = False,
 ) -> None:
     """Write tables and figures again, from the ledger; with --address, bring the ledger from the cluster first."""
     if watch and address is not None:
         complain("--watch follows a ledger on this machine; leave --address out")
         raise typer.Exit(WRONG_INPUT)
+    chosen = _style(style, decimals)
     with data_errors():
         if address is not None:
             from orchestrator.jobs import Jobs
@@ -40,19 +54,32 @@ def report(
         if watch:
             from orchestrator.report_watch import watch_report
 
-            watch_report(folder, new_console(), write=lambda: _write(folder, only or ()))
+            watch_report(folder, new_console(), write=lambda: _write(folder, only or (), chosen).files)
         elif only:
-            for path in _write(folder, only):
+            for path in _write(folder, only, chosen).files:
                 new_console().print(str(path), highlight=False, soft_wrap=True)
         else:
-            show_report(folder, new_console(), written=None, again=True)
+            show_report(folder, new_console(), written=_write(folder, (), chosen))
 
 
-def _write(folder: Path, only: Collection[str]) -> tuple[Path, ...]:
+def _style(text: str | None, decimals: int | None) -> TableStyle:
+    from results.columns import StyleError, TableStyle, parse_style
+
+    if text is None:
+        return TableStyle(decimals=decimals)
+    try:
+        return parse_style(text, decimals)
+    except StyleError as problem:
+        raise AblateError(
+            f"--style: no preset or column {quoted(problem.name)}{did_you_mean(problem.name, problem.known)}"
+        ) from None
+
+
+def _write(folder: Path, only: Collection[str], style: TableStyle) -> Report:
     from results.report import NoSuchPart, write_report
 
     try:
-        return write_report(folder, only).files
+        return write_report(folder, only, style)
     except NoSuchPart as problem:
         raise AblateError(
             "\n".join(

@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from results.captions.page_figure import PageFigure
+from results.columns import AS_USUAL, FULL, TableStyle
 from results.display import NOTHING, count, display_rows, duration, footnotes, mark_notes, number, setting
 from results.manifest import StudyManifest
 from results.records import TrialRecord
@@ -57,6 +58,7 @@ def render_html(
     figures: Sequence[tuple[PageFigure, bytes]],
     notes: Sequence[str] = (),
     details: Sequence[CellDetails] = (),
+    style: TableStyle = AS_USUAL,
 ) -> str:
     """Render the page.
 
@@ -67,6 +69,7 @@ def render_html(
         figures: with their SVG, in the order of the page.
         notes: what could not be shown, and why.
         details: single trials.
+        style: which columns the main table has, and how many decimals.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -88,12 +91,13 @@ def render_html(
         conditions=[
             {
                 "table": c,
-                "rows": display_rows(c),
+                "rows": display_rows(c, style.decimals),
                 "footnotes": [note.split(": ", 1) for note in footnotes(c)],
                 "marks": mark_notes(display_rows(c)),
             }
             for c in table.conditions
         ],
+        columns=style.chosen(FULL),
         figures=[_embedded(figure, svg) for figure, svg in figures],
         notes=notes,
         configurations=[_configurations(c) for c in table.conditions],

@@ -1,4 +1,5 @@
 import base64
+import csv
 import dataclasses
 import hashlib
 import io
@@ -10,6 +11,7 @@ import sys
 from html.parser import HTMLParser
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -78,7 +80,8 @@ def test_every_file_is_written(whole):
     folder, report, _ = whole
     names = {str(p.relative_to(folder / "report")) for p in report.files}
     figures = ("effects", "learning-curves", "pseudo-labels", "detector", "images")
-    tables = {"report.html", "table.md", "table.tex", "table.csv", "table.json", "optimism.csv", "budget.csv"}
+    tables = {"report.html", "document.tex", "optimism.csv", "budget.csv"}
+    tables |= {f"table.{kind}" for kind in ("md", "tex", "csv", "parquet", "json")}
     drawn = {f"figures/{n}.{kind}" for n in figures for kind in ("svg", "pdf", "csv")}
     assert names == tables | drawn - {"figures/images.csv"}
     assert all(p.stat().st_size for p in report.files)
@@ -142,6 +145,14 @@ def test_figures_and_tables_carry_their_data_and_the_command_that_makes_them(who
     for name, address in data.items():
         assert base64.b64decode(address.partition("base64,")[2]) == written[name].read_bytes()
     assert "ablate report digits --only effects" in " ".join(page.text)
+
+
+def test_parquet_has_the_values_of_the_csv(whole):
+    folder = whole[0] / "report"
+    table = pq.read_table(folder / "table.parquet").to_pylist()
+    with (folder / "table.csv").open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [{k: "" if v is None else str(v) for k, v in row.items()} for row in table] == rows
 
 
 def test_one_part_alone_is_written_and_an_unknown_one_refused(tmp_path):
