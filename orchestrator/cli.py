@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 for _command in (
-    *(running.run, planning.plan, running.submit, running.status, reporting.report),
+    *(running.run, planning.plan, running.submit, running.status, reporting.report, reporting.compare),
     *(browsing.ui, browsing.dashboard, browsing.sync),
     *(planning.data, planning.doctor),
 ):

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.commands.options import WRONG_INPUT, Address, Runs, StudyName, study_dir, study_name
+from orchestrator.commands.options import WRONG_INPUT, Address, Json, Runs, StudyName, study_dir, study_name
 from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError, did_you_mean, quoted
-from orchestrator.printing import complain, new_console, show_report
+from orchestrator.printing import complain, new_console, print_json, show_report
 
 if TYPE_CHECKING:
     from results.columns import TableStyle
+    from results.moves import State
     from results.report import Report
 
 
@@ -60,6 +61,45 @@ def report(
                 new_console().print(str(path), highlight=False, soft_wrap=True)
         else:
             show_report(folder, new_console(), written=_write(folder, (), chosen))
+
+
+def compare(
+    before: Annotated[str, typer.Argument(metavar="STUDY_A", help="A study that has run, its folder, or STUDY@COMMIT")],
+    after: Annotated[str, typer.Argument(metavar="STUDY_B", help="The same, to compare it with")],
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Which cells moved between two studies, or between two commits of one, by how much, and is it noise."""
+    from results.moves import moves, moves_sheet, moves_verdict
+
+    with data_errors():
+        found = moves(_state(before, runs), _state(after, runs))
+    sheet = moves_sheet(found)
+    if as_json:
+        print_json({"verdict": moves_verdict(found), "cells": [dict(line.values) for line in sheet.lines]})
+        return
+    from results.render.terminal import render_sheet
+
+    console = new_console()
+    if found.moves:
+        console.print(render_sheet(sheet))
+    for sentence in moves_verdict(found):
+        console.print(sentence, highlight=False)
+
+
+def _state(text: str, runs: Path) -> State:
+    from results.ledger import Ledger
+    from results.manifest import MANIFEST_NAME, StudyManifest
+    from results.moves import NoSuchCommit, state_of
+    from results.report import LEDGER_FOLDER
+
+    name, _, commit = text.partition("@")
+    folder = Path(name) if (Path(name) / MANIFEST_NAME).is_file() else study_dir(name, runs)
+    try:
+        return state_of(text, StudyManifest.load(folder), Ledger(folder / LEDGER_FOLDER).records(), commit)
+    except NoSuchCommit as problem:
+        known = f"; its trials ran at {', '.join(problem.known)}" if problem.known else "; its records name no commit"
+        raise AblateError(f"{text}: no evaluated trial at commit {quoted(problem.commit)}{known}") from None
 
 
 def _style(text: str | None, decimals: int | None) -> TableStyle:

@@ -8,7 +8,6 @@ from results.render.markdown import render_markdown
 from results.tables import main_table
 from tests.unit.results.factories import ARMS, evaluations, manifest, study_records
 
-
 THREE = [arm for arm in ARMS if arm[0] in ("rsmatch", "rsmatch-without-queue", "fixmatch")]
 
 
