@@ -52,7 +52,7 @@ def show_data(loaded: LoadedStudy, runs: Path, console: Console) -> None:
     pictures = load_pictures(folders.study)
     if pictures is not None:
         path = folders.report / "data.svg"
-        write_atomically(path, draw_pictures(pictures).svg())
+        write_atomically(path, draw_pictures(pictures).svg)
         console.print(f"real and synthetic images: {path}", highlight=False, soft_wrap=True)
 
 
