@@ -48,6 +48,7 @@ _ESCAPES = {
     "—": "---",
     "−": r"\ensuremath{-}",
     "×": r"\ensuremath{\times}",
+    "±": r"\ensuremath{\pm}",
     "≤": r"\ensuremath{\leq}",
     "≥": r"\ensuremath{\geq}",
     "†": r"\textsuperscript{\dag}",
@@ -131,8 +132,10 @@ def _sheet(study: MainTable, sheet: Sheet) -> str:
 
 
 def _line(line: Line) -> str:
-    first, *rest = (escape(cell) for cell in line.cells)
-    return " & ".join([rf"\textbf{{{first}}}" if line.bold else first, *rest])
+    strong = line.strong | ({0} if line.bold else set())
+    return " & ".join(
+        rf"\textbf{{{escape(cell)}}}" if i in strong else escape(cell) for i, cell in enumerate(line.cells)
+    )
 
 
 def _cells(row: DisplayRow) -> str:
