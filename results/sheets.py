@@ -10,6 +10,7 @@ from results.display import NOTHING, percent
 from results.effects import FactorialEffect
 from results.headroom import Headroom
 from results.real_only import RealOnly
+from results.robust_sheets import summaries
 from results.sheet import Line, Sheet, by_condition, optional, plain, points, tested
 from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
 from results.tables import MainTable
@@ -19,7 +20,7 @@ from results.tuning_tables import Twin
 
 def sheets(table: MainTable) -> tuple[Sheet, ...]:
     """Every sheet that the study has something for, in the order of the report."""
-    found = (overview, ranks, headroom, real_only, factorial, both_ways, optimism, fronts, budget)
+    found = (overview, ranks, headroom, real_only, factorial, both_ways, summaries, optimism, fronts, budget)
     return tuple(sheet for make in found if (sheet := make(table)) is not None)
 
 

@@ -29,7 +29,9 @@ SOLE_HOME = {  # library: the only places that import it
         "orchestrator/mlflow_app.py",
     },
     "pyarrow": {"results/ledger.py", "results/ledger_parts.py", "results/packed.py", "orchestrator/remote/folder.py"},
-    "matplotlib": {f"results/plots/{name}.py" for name in ("canvas", "effects", "fronts", "images", "panels", "ranks")},
+    "matplotlib": {
+        f"results/plots/{name}.py" for name in ("canvas", "effects", "fronts", "images", "panels", "profiles", "ranks")
+    },
     "yaml": {"orchestrator/yaml_source.py"},
     "diffusers": {"orchestrator/synthesis.py"},
 }
