@@ -109,7 +109,7 @@ def _what_ranks_tell(found: Comparison) -> str:
     if not found.enough_conditions:
         reach = "more than are possible" if apart > arms - 1 else f"of {arms - 1} that are possible"
         return (
-            f"They describe these {n} conditions and are no test: by Nemenyi's test two of {arms} arms must lie {number(apart)} "
+            f"Ranks describe these {n} conditions and are no test: by Nemenyi's test two of {arms} arms must lie {number(apart)} "
             f"ranks apart to differ, {reach}. {conditions_needed(arms)} conditions would be needed to tell an arm that is always "
             "first from one in the middle."
         )

@@ -135,8 +135,13 @@ def improvement(first: Array, second: Array) -> float:
     return float(_wins(first, second).sum()) / (2 * first.size * len(second))
 
 
-def improvement_interval(first: Array, second: Array) -> Interval:
-    """Bootstrap 95% interval of `improvement` of two arms whose rows are the same seeds, which are drawn for both together."""
+def improvement_interval(first: Array, second: Array) -> Interval | None:
+    """Bootstrap 95% interval of `improvement` of two arms whose rows are the same seeds, which are drawn for both together.
+
+    None where every run of one arm errs less than every one of the other: no resample then says how far from certain that is.
+    """
+    if improvement(first, second) in (0.0, 1.0):
+        return None
     counts = _counts(len(first))
     won = ((counts @ _wins(first, second)) * counts).sum(axis=1)
     return _between(won / (2 * first.size * len(second)), tails(len(first)))

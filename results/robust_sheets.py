@@ -28,7 +28,8 @@ def summaries(table: MainTable) -> Sheet | None:
         + "; 50% is no difference, ties count half. It says how often, not by how much; tests in pairs are in the tables.",
         "Intervals: expanded percentile bootstrap over seeds. Arms"
         + (" and conditions" if several else "")
-        + " share seeds, so a drawn seed brings all its runs along; intervals of arms that differ in pairs may overlap.",
+        + " share seeds, so a drawn seed brings all its runs along; intervals of arms that differ in pairs may overlap. "
+        "Those of shares are too narrow near 0% and 100%, and not given at either.",
     ]
     if min(seeds) < SEEDS_FOR_INTERVALS:
         notes.append(f"No interval with fewer than {SEEDS_FOR_INTERVALS} seeds: it would be too narrow.")
@@ -38,7 +39,7 @@ def summaries(table: MainTable) -> Sheet | None:
         name="robust",
         title="Over all runs",
         intro="Summaries that no single bad run carries (Agarwal et al. 2021), over the runs of "
-        + (f"all {found.conditions} conditions, of seeds that have every condition." if several else "all seeds.")
+        + (f"all {found.conditions} conditions, from seeds that have a run under each." if several else "all seeds.")
         + " Errors in percent.",
         head=("Arm", "Runs", "Interquartile mean", "95% interval", f"{found.title} errs less", "95% interval"),
         groups=(Group(title="", lines=tuple(_line(row, row.arm == found.reference) for row in found.rows)),),

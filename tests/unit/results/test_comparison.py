@@ -170,7 +170,7 @@ def test_few_conditions_are_ranked_and_not_tested():
     assert rank_diagram(comparison(found)) is None
     assert "ranks" not in by_name(found)
     note = by_name(found)["overview"].notes[1]
-    assert "They describe these 3 conditions and are no test" in note
+    assert "Ranks describe these 3 conditions and are no test" in note
     assert f"{conditions_needed(4)} conditions would be needed" in note
     assert "2.71 ranks apart to differ, of 3 that are possible" in note
     assert "more than are possible" in by_name(many_conditions(2))["overview"].notes[1]

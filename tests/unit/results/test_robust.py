@@ -12,6 +12,7 @@ from results import robust as r
 from results.captions.profiles import MOST_PANELS, profiles_figure
 from results.render.csv import render_sheet_csv
 from results.sheets import sheets
+from results.statistics import Interval
 from results.tables import main_table
 from tests.unit.results.factories import ARMS, cell_id, evaluations, manifest, study_records
 
@@ -36,8 +37,7 @@ def sheet(table):
 @given(ERRORS)
 def test_an_arm_against_itself_is_no_improvement(errors):
     assert r.improvement(errors, errors) == 0.5
-    found = r.improvement_interval(errors, errors)
-    assert (found.low, found.high) == (0.5, 0.5)
+    assert r.improvement_interval(errors, errors) == Interval(low=0.5, high=0.5)
 
 
 @given(ERRORS, st.integers(0, 2**32 - 1))
@@ -45,6 +45,9 @@ def test_swapping_the_arms_mirrors_the_improvement(errors, seed):
     other = np.random.default_rng(seed).permuted(errors)
     assert r.improvement(errors, other) == pytest.approx(1 - r.improvement(other, errors), abs=1e-15)
     one, back = r.improvement_interval(errors, other), r.improvement_interval(other, errors)
+    assert (one is None) == (back is None) == (r.improvement(errors, other) in (0, 1))
+    if one is None:
+        return
     assert (one.low, one.high) == pytest.approx((1 - back.high, 1 - back.low))
 
 
@@ -70,6 +73,13 @@ def test_one_bad_run_does_not_carry_the_interquartile_mean():
     good = np.full(9, 8.0)
     assert r.interquartile_mean(np.append(good[1:], 90.0)) == 8.0
     assert r.interquartile_mean(np.array([1.0, 3.0])) == 2.0
+
+
+def test_arms_that_are_apart_throughout_have_no_interval_of_how_often():
+    low, high = np.full((9, 2), 8.0), np.full((9, 2), 20.0)
+    assert (r.improvement(low, high), r.improvement(high, low)) == (1.0, 0.0)
+    assert r.improvement_interval(low, high) is None
+    assert r.improvement_interval(high, low) is None
 
 
 def test_percentiles_go_further_out_the_fewer_seeds_there_are():
