@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from results.manifest import Role
 from results.ranks import Friedman, cliques, conditions_needed, critical_difference, friedman
@@ -28,8 +29,6 @@ class Lead:
 
     arm: str
     runner_up: str
-    p_holm: tuple[tuple[str, float], ...]
-    """Of the paired difference to each other arm that shares seeds with it, corrected over all other arms of the condition."""
     clear: bool
     """Whether it errs less than every other arm beyond noise: each difference holds after correction."""
 
@@ -53,8 +52,6 @@ class Comparison:
 
     conditions: tuple[ConditionTable, ...]
     arms: tuple[Compared, ...]
-    leads: tuple[Lead | None, ...]
-    """By condition; None where fewer than two arms have a result."""
     ranking: Friedman | None
     """Of the ranked arms, in table order; None with fewer than two conditions or ranked arms."""
 
@@ -90,7 +87,8 @@ def spread(errors: Mapping[int, float]) -> Spread | None:
     if not n:
         return None
     mean = math.fsum(errors.values()) / n
-    std = math.sqrt(math.fsum((e - mean) ** 2 for e in errors.values()) / (n - 1)) if n > 1 else None
+    squares = math.fsum((e - mean) * (e - mean) for e in errors.values())
+    std = math.sqrt(squares / (n - 1)) if n > 1 else None
     return Spread(n=n, mean=mean, std=std)
 
 
@@ -104,24 +102,34 @@ def lead(errors: Mapping[str, Mapping[int, float]]) -> Lead | None:
 
     Args:
         errors: Test error by arm and seed, of all arms that are planned; one without seeds counts as p = 1.
+
+    Returns:
+        None where fewer than two arms have a result.
     """
-    means = {arm: found.mean for arm, by_seed in errors.items() if (found := spread(by_seed))}
+    return _lead(tuple((arm, tuple(by_seed.items())) for arm, by_seed in errors.items()))
+
+
+def leads(found: Comparison) -> tuple[Lead | None, ...]:
+    """The lead of each condition, oracles left out."""
+    return tuple(lead({r.arm: dict(r.test_errors) for r in c.rows if r.role != "oracle"}) for c in found.conditions)
+
+
+@lru_cache(maxsize=512)  # every renderer asks for the same conditions, and many tests of many seeds take a while
+def _lead(errors: tuple[tuple[str, tuple[tuple[int, float], ...]], ...]) -> Lead | None:
+    by_arm = {arm: dict(by_seed) for arm, by_seed in errors}
+    means = {arm: found.mean for arm, by_seed in by_arm.items() if (found := spread(by_seed))}
     if len(means) < 2:
         return None
-    best, runner_up = sorted(means, key=lambda arm: means[arm])[:2]
-    differences = {}
-    for arm in means:
-        seeds = [s for s in errors[arm] if s in errors[best]]
-        if arm != best and seeds:
-            differences[arm] = paired_difference([errors[arm][s] for s in seeds], [errors[best][s] for s in seeds])
-    p_holm = dict(zip(differences, holm([d.p for d in differences.values()], len(errors) - 1), strict=True))
-    return Lead(
-        arm=best,
-        runner_up=runner_up,
-        p_holm=tuple(p_holm.items()),
-        clear=len(differences) == len(errors) - 1
-        and all(p_holm[arm] <= ALPHA and d.mean > 0 for arm, d in differences.items()),
-    )
+    best, *others = sorted(means, key=lambda arm: means[arm])
+    p_values: list[float] = []
+    for arm in others:
+        seeds = [s for s in by_arm[arm] if s in by_arm[best]]
+        pairs = paired_difference([by_arm[arm][s] for s in seeds], [by_arm[best][s] for s in seeds]) if seeds else None
+        if pairs is None or pairs.p > ALPHA or pairs.mean <= 0:  # corrected p is never smaller: no need to ask further
+            break
+        p_values.append(pairs.p)
+    clear = len(p_values) == len(errors) - 1 and max(holm(p_values)) <= ALPHA
+    return Lead(arm=best, runner_up=others[0], clear=clear)
 
 
 def comparison(table: MainTable) -> Comparison:
@@ -152,7 +160,6 @@ def comparison(table: MainTable) -> Comparison:
             )
             for arm, row in first.items()
         ),
-        leads=tuple(lead({r.arm: dict(r.test_errors) for r in c.rows if r.role != "oracle"}) for c in conditions),
         ranking=ranking,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from results.comparison import Compared, Comparison, Lead, Spread, comparison
+from results.comparison import Compared, Comparison, Lead, Spread, comparison, leads
 from results.display import MARK_SIGNS, NOTHING, number, p_value, signed
 from results.ranks import conditions_needed, critical_difference, nemenyi_p, wilcoxon_pairs
 from results.sheet import Group, Line, Sheet
@@ -19,7 +19,7 @@ def overview(table: MainTable) -> Sheet | None:
         return None
     counts = sorted({s.n for arm in found.arms for s in arm.spreads if s})
     seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    ranked = found.ranking is not None
+    ranked, ahead = found.ranking is not None, leads(found)
     return Sheet(
         name="overview",
         title="All conditions at a glance",
@@ -27,13 +27,13 @@ def overview(table: MainTable) -> Sheet | None:
         "deviation is that of single runs (divisor n − 1), not the uncertainty of the mean. "
         "A star: differs significantly from the full method after Holm correction within that condition.",
         head=("Arm", *(c.title for c in found.conditions), *(("Average rank",) if ranked else ())),
-        groups=(Group(title="", lines=tuple(_line(arm, found) for arm in found.arms)),),
-        notes=tuple(_notes(found)),
+        groups=(Group(title="", lines=tuple(_line(arm, found, ahead) for arm in found.arms)),),
+        notes=tuple(_notes(found, ahead)),
     )
 
 
-def _line(arm: Compared, found: Comparison) -> Line:
-    best = [lead is not None and lead.clear and lead.arm == arm.arm for lead in found.leads]
+def _line(arm: Compared, found: Comparison, ahead: Sequence[Lead | None]) -> Line:
+    best = [lead is not None and lead.clear and lead.arm == arm.arm for lead in ahead]
     cells = [_cell(row, spread) for row, spread in zip(arm.rows, arm.spreads, strict=True)]
     values: dict[str, object] = {"arm": arm.arm, "title": arm.title}
     for condition, row, spread, is_best in zip(found.conditions, arm.rows, arm.spreads, best, strict=True):
@@ -65,11 +65,11 @@ def _cell(row: Row | None, spread: Spread | None) -> str:
     return f"{number(spread.mean)}{width}{'*' if row.significant else ''}{missing}"
 
 
-def _notes(found: Comparison) -> list[str]:
+def _notes(found: Comparison, ahead: Sequence[Lead | None]) -> list[str]:
     notes = [
         "Bold: the lowest mean of a condition, and only where its arm errs less than every other arm beyond noise: each of the "
         "paired differences to the others is significant after Holm correction over them (oracles left out). "
-        f"{_undecided(found.leads)}"
+        f"{_undecided(ahead)}"
     ]
     if found.ranking is not None:
         left = ["oracles"] if any(arm.role == "oracle" for arm in found.arms) else []
@@ -86,13 +86,13 @@ def _notes(found: Comparison) -> list[str]:
     return notes
 
 
-def _undecided(leads: Sequence[Lead | None]) -> str:
-    clear = sum(lead is not None and lead.clear for lead in leads)
+def _undecided(ahead: Sequence[Lead | None]) -> str:
+    clear = sum(lead is not None and lead.clear for lead in ahead)
     if not clear:
         return "In no condition do the data tell which arm is best."
-    if clear == len(leads):
+    if clear == len(ahead):
         return "In every condition the data tell which arm is best."
-    return f"In {len(leads) - clear} of {len(leads)} conditions the data do not tell which arm is best."
+    return f"In {len(ahead) - clear} of {len(ahead)} conditions the data do not tell which arm is best."
 
 
 def _some_missing(found: Comparison) -> bool:

@@ -208,7 +208,7 @@ def profiles(found: Robust) -> tuple[Profile, ...]:
     if not shown:
         return ()
     lowest, highest = min(float(e.min()) for e in shown.values()), max(float(e.max()) for e in shown.values())
-    taus = np.linspace(math.floor(lowest), math.ceil(highest), PROFILE_POINTS)
+    taus = np.linspace(float(math.floor(lowest)), float(math.ceil(highest)), PROFILE_POINTS)
     drawn = []
     for row in found.rows:
         if row.arm in shown:
