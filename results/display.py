@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median, stdev
 from typing import Any
 
+from results.comparison import lead
 from results.statistics import ALPHA, Interval
 from results.tables import MARKS, ConditionTable, Mark, Row
 
@@ -172,20 +173,9 @@ def display_rows(table: ConditionTable, decimals: int | None = None) -> list[Dis
 
 
 def best_arm(table: ConditionTable) -> str | None:
-    """The arm with the lowest error, oracles aside, if that holds after correction; None where it is within noise.
-
-    The full method must differ significantly from the arm that comes next, any other arm from the full method.
-    """
-    ranked = sorted((r for r in table.rows if r.test_error and r.role != "oracle"), key=_mean_error)
-    if len(ranked) < 2:
-        return None
-    first, second = ranked[:2]
-    telling = second if first.arm == table.reference else first
-    return first.arm if telling.significant else None
-
-
-def _mean_error(row: Row) -> float:
-    return row.test_error.mean if row.test_error else math.inf
+    """The arm with the lowest error, oracles aside, if it errs less than every other beyond noise; None otherwise."""
+    found = lead({r.arm: dict(r.test_errors) for r in table.rows if r.role != "oracle"})
+    return found.arm if found and found.clear else None
 
 
 def display_row(
@@ -247,7 +237,7 @@ def footnotes(table: ConditionTable) -> list[str]:
     return [
         "Test error: percent of misclassified test images, mean over seeds with Student's t 95% interval. "
         "Test data is read once, at the last step, with the configuration already frozen. Bold: the lowest, where its "
-        f"difference to {base} (or that of the next to {base}) is significant.",
+        "paired difference to each other arm is significant after Holm correction over them.",
         f"Difference: this arm minus {base} in percentage points, in pairs over seeds that both completed. "
         "Positive: this arm errs more (what was removed helps). The 95% interval is Student's t over the paired differences; it is "
         "not corrected for the number of comparisons.",

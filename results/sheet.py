@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from results.display import NOTHING, interval, number, p_value, signed
@@ -22,6 +22,8 @@ class Line:
     """Full precision, for CSV and DataFrames; the same keys in every line of a sheet."""
     bold: bool = False
     """It holds after correction, or was chosen."""
+    strong: frozenset[int] = frozenset()
+    """Columns whose cell alone is set in bold."""
     reference: bool = False
 
 
@@ -78,8 +80,7 @@ def by_condition(table: MainTable, lines: Callable[[ConditionTable], Sequence[Li
 
 
 def _with_condition(line: Line, table: ConditionTable) -> Line:
-    values = {"condition": table.condition, **line.values}
-    return Line(cells=line.cells, values=values, bold=line.bold, reference=line.reference)
+    return replace(line, values={"condition": table.condition, **line.values})
 
 
 def tested(found: PairedDifference | None, p_holm: float | None) -> tuple[str, str, str, str]:

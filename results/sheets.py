@@ -5,67 +5,28 @@ A sheet is laid out by every renderer in the same way, so that a new table is on
 
 from __future__ import annotations
 
-from results.display import MARK_SIGNS, NOTHING, number, percent, signed
+from results.comparison_sheets import overview, ranks
+from results.display import NOTHING, percent
 from results.effects import FactorialEffect
 from results.headroom import Headroom
 from results.real_only import RealOnly
-from results.sheet import Group, Line, Sheet, by_condition, optional, plain, points, tested
+from results.robust_sheets import summaries
+from results.sheet import Line, Sheet, by_condition, optional, plain, points, tested
 from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
-from results.tables import MARKS, ConditionTable, MainTable, Row
+from results.tables import MainTable
 from results.tuning_sheets import budget, fronts, optimism
 from results.tuning_tables import Twin
 
 
 def sheets(table: MainTable) -> tuple[Sheet, ...]:
     """Every sheet that the study has something for, in the order of the report."""
-    found = (overview, headroom, real_only, factorial, both_ways, optimism, fronts, budget)
+    found = (overview, ranks, headroom, real_only, factorial, both_ways, summaries, optimism, fronts, budget)
     return tuple(sheet for make in found if (sheet := make(table)) is not None)
 
 
 def left_out(table: MainTable) -> list[str]:
     """A sentence for each arm that a design names and that is not run by itself."""
     return [f"{arm.name}: {arm.reason}." for arm in table.left_out]
-
-
-def overview(table: MainTable) -> Sheet | None:
-    """Arms by conditions; None for a single condition."""
-    if len(table.conditions) < 2:
-        return None
-    arms = {row.arm: row for condition in table.conditions for row in condition.rows}
-    lines = []
-    for arm, first in arms.items():
-        found = [condition.row(arm) for condition in table.conditions]
-        lines.append(
-            Line(
-                cells=(
-                    f"{first.title}{MARK_SIGNS['oracle'] if first.role == 'oracle' else ''}",
-                    *(_overview_cell(row, c) for row, c in zip(found, table.conditions, strict=True)),
-                ),
-                values={"arm": arm, **{c.condition: _mean(r) for c, r in zip(table.conditions, found, strict=True)}},
-                reference=any(arm == c.reference for c in table.conditions),
-            )
-        )
-    return Sheet(
-        name="overview",
-        title="All conditions at a glance",
-        intro="Mean test error in percent, and in brackets the difference to the full method in percentage points; "
-        "positive: the arm errs more. A star: significant after Holm correction within that condition.",
-        head=("Arm", *(c.title for c in table.conditions)),
-        groups=(Group(title="", lines=tuple(lines)),),
-        notes=(f"{MARK_SIGNS['oracle']} {MARKS['oracle']}.",) if any(r.role == "oracle" for r in arms.values()) else (),
-    )
-
-
-def _overview_cell(row: Row | None, table: ConditionTable) -> str:
-    if row is None or row.test_error is None:
-        return NOTHING
-    if row.arm == table.reference or row.difference is None:
-        return number(row.test_error.mean)
-    return f"{number(row.test_error.mean)} ({signed(row.difference.mean)}{'*' if row.significant else ''})"
-
-
-def _mean(row: Row | None) -> float | None:
-    return row.test_error.mean if row and row.test_error else None
 
 
 def headroom(table: MainTable) -> Sheet | None:

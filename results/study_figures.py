@@ -14,10 +14,14 @@ from results.captions.effects import effects_figure
 from results.captions.fronts import fronts_figure
 from results.captions.images import features_figure, images_figure
 from results.captions.page_figure import PageFigure
+from results.captions.profiles import profiles_figure
+from results.captions.ranks import ranks_figure
 from results.cells import CellRecords
+from results.comparison import comparison, rank_diagram
 from results.feature_maps import feature_maps
 from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS, PictureGrid
 from results.manifest import StudyManifest
+from results.robust import profiles, robust
 from results.tables import ConditionTable, MainTable
 
 Cells = Mapping[tuple[str, str], CellRecords]
@@ -60,7 +64,10 @@ def study_figures(manifest: StudyManifest, table: MainTable, cells: Cells, study
 
 def _of_study(table: MainTable) -> Iterator[PageFigure]:
     """Figures over all conditions."""
-    yield from ()
+    if ranks := rank_diagram(comparison(table)):
+        yield ranks_figure(ranks)
+    if (summaries := robust(table)) and (shares := profiles(summaries)):
+        yield profiles_figure(summaries, shares)
 
 
 def _of_condition(table: ConditionTable, cells: Cells) -> Iterator[PageFigure]:

@@ -135,8 +135,8 @@ def _table(study: MainTable, table: ConditionTable, style: TableStyle) -> str:
         f"{escape(study.question)} {escape(table.title)}. Test error in percent with Student's t 95\\% interval; "
         f"paired difference to {escape(table.reference_title)} in percentage points (positive: this arm errs more) "
         "with Student's t 95\\% interval, not corrected for several comparisons; exact two-sided sign-flip "
-        f"permutation test, Holm-corrected over {table.comparisons} comparisons. Bold: significant; an error in bold is the "
-        f"lowest, and significantly so.{marks}"
+        f"permutation test, Holm-corrected over {table.comparisons} comparisons. Bold: significant; an error in bold is "
+        f"lower than every other arm's beyond noise.{marks}"
     )
     layout = "".join(_layout(column, [line[i] for line in cells]) for i, column in enumerate(columns))
     lines = [
@@ -216,5 +216,5 @@ def _sheet(study: MainTable, sheet: Sheet) -> str:
 
 
 def _line(line: Line) -> str:
-    first, *rest = (escape(cell) for cell in line.cells)
-    return " & ".join([_bold(first) if line.bold else first, *rest])
+    strong = line.strong | ({0} if line.bold else set())
+    return " & ".join(_bold(escape(cell)) if i in strong else escape(cell) for i, cell in enumerate(line.cells))

@@ -66,8 +66,8 @@ def _sheet(sheet: Sheet) -> str:
 
 
 def _line(line: Line) -> list[str]:
-    first, *rest = (escape(cell) for cell in line.cells)
-    return [f"**{first}**" if line.bold or line.reference else first, *rest]
+    strong = line.strong | ({0} if line.bold or line.reference else set())
+    return [f"**{escape(cell)}**" if i in strong else escape(cell) for i, cell in enumerate(line.cells)]
 
 
 def _notes(table: ConditionTable) -> str:

@@ -40,17 +40,27 @@ def row_html(row: Row) -> str:
 def sheet_html(sheet: Sheet) -> str:
     """A sheet, one `<table>` per condition."""
     parts = [f"<p><b>{escape(sheet.title)}</b><br/>{escape(sheet.intro)}</p>"]
-    parts += [grid(group.title, sheet.head, [line.cells for line in group.lines]) for group in sheet.groups]
+    parts += [
+        grid(group.title, sheet.head, [line.cells for line in group.lines], [line.strong for line in group.lines])
+        for group in sheet.groups
+    ]
     return "".join([*parts, *(f"<p><small>{escape(note)}</small></p>" for note in sheet.notes)])
 
 
-def grid(caption: str, head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A table whose first column is text; `body` holds text, which is escaped here."""
+def grid(
+    caption: str, head: Sequence[str], body: Sequence[Sequence[str]], strong: Sequence[frozenset[int]] = ()
+) -> str:
+    """A table whose first column is text; `body` holds text, which is escaped here, `strong` each row's columns in bold."""
+
+    def cell(text: str, row: int, column: int) -> str:
+        shown = f"<b>{escape(text)}</b>" if strong and column in strong[row] else escape(text)
+        return f"<td{right if column else left}>{shown}</td>"
+
     left, right = ' style="text-align:left"', ' style="text-align:right"'
     titles = "".join(f"<th{right if i else left}>{escape(title)}</th>" for i, title in enumerate(head))
     rows = "".join(
-        "<tr>" + "".join(f"<td{right if i else left}>{escape(text)}</td>" for i, text in enumerate(cells)) + "</tr>"
-        for cells in body
+        f"<tr>{''.join(cell(text, row, column) for column, text in enumerate(cells))}</tr>"
+        for row, cells in enumerate(body)
     )
     shown = f"<caption{left}>{escape(caption)}</caption>" if caption else ""
     return f"<table>{shown}<thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>"

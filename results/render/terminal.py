@@ -42,10 +42,13 @@ def render_sheet(sheet: Sheet) -> Table:
         if group.title:
             view.add_row(Text(group.title, style="italic"))
         for line in group.lines:
-            style = "bold" if line.bold or line.reference else ""
+            bold = line.bold or line.reference
             view.add_row(
                 *(
-                    Text(cell.replace(", ", ",\u00a0") if i not in sheet.text else cell, style=style)
+                    Text(
+                        cell.replace(", ", ",\u00a0") if i not in sheet.text else cell,
+                        style="bold" if bold or i in line.strong else "",
+                    )
                     for i, cell in enumerate(line.cells)
                 )
             )
