@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from results import figures
 from results.arrays import ArraysDamaged
+from results.captions.contamination import contamination_figure
 from results.captions.curves import detector_figure, learning_curves_figure, pseudo_labels_figure
 from results.captions.effects import effects_figure
 from results.captions.fronts import fronts_figure
@@ -60,7 +61,11 @@ def study_figures(manifest: StudyManifest, table: MainTable, cells: Cells, study
 
 def _of_study(table: MainTable) -> Iterator[PageFigure]:
     """Figures over all conditions."""
-    yield from ()
+    for response in table.contamination:
+        if response.measured:
+            figure = contamination_figure(response)
+            several = len(table.contamination) > 1
+            yield replace(figure, name=f"{figure.name}-{_file_name(response.title)}") if several else figure
 
 
 def _of_condition(table: ConditionTable, cells: Cells) -> Iterator[PageFigure]:

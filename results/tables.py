@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from results.cells import CellRecords, select_records
 from results.constraints import parse_constraint, violations
+from results.contamination import Response, contamination_responses
 from results.effects import FactorialEffects, factorial_effects
 from results.headroom import Headroom, headroom
 from results.manifest import ArmInfo, ConditionInfo, LeftOut, Role, StudyManifest
@@ -18,11 +19,10 @@ from results.records import TrialRecord
 from results.selection import taken_over
 from results.statistics import (
     ALPHA,
-    Interval,
     MeanInterval,
     PairedDifference,
+    bounded_mean,
     holm,
-    mean_interval,
     paired_difference,
     seeds_needed,
     smallest_sign_flip_p,
@@ -210,6 +210,8 @@ class MainTable:
     study: str
     question: str
     conditions: tuple[ConditionTable, ...]
+    contamination: tuple[Response, ...] = ()
+    """One for each set of conditions that differ in the share of synthetic images alone."""
     left_out: tuple[LeftOut, ...] = ()
     """Arms that the study's designs name and that are not run by themselves."""
 
@@ -231,6 +233,7 @@ class MainTable:
             "question": self.question,
             "alpha": ALPHA,
             "conditions": [c.answers() for c in self.conditions],
+            "contamination": [asdict(response) for response in self.contamination],
             "left_out": [asdict(arm) for arm in self.left_out],
         }
 
@@ -249,13 +252,9 @@ def table_of_cells(manifest: StudyManifest, cells: Mapping[tuple[str, str], Cell
     return MainTable(
         study=manifest.study,
         question=manifest.question,
-        conditions=tuple(
-            _condition_table(
-                manifest,
-                condition,
-                cells,
-            )
-            for condition in manifest.conditions
+        conditions=tuple(_condition_table(manifest, condition, cells) for condition in manifest.conditions),
+        contamination=contamination_responses(
+            manifest, {c.name: _errors(_arms(manifest, c.name, cells)) for c in manifest.conditions}
         ),
         left_out=manifest.left_out,
     )
@@ -305,7 +304,7 @@ def _condition_table(
             seeds_planned=planned,
             seeds_completed=len(errors[name]),
             test_errors=tuple(errors[name].items()),
-            test_error=_error_interval(list(errors[name].values())) if errors[name] else None,
+            test_error=bounded_mean(list(errors[name].values()), 0.0, 100.0) if errors[name] else None,
             differences=tuple((s, errors[name][s] - base[s]) for s in shared[name]),
             difference=difference,
             p_holm=p_holm.get(name),
@@ -369,12 +368,3 @@ def _best_config(cell: CellRecords) -> BestConfig | None:
     best = cell.choice.best
     suggested = taken_over(cell.cell, best) if cell.cell.inherits else dict(best.suggested)
     return BestConfig(number=best.number, val_error=cell.choice.val_error, suggested=suggested)
-
-
-def _error_interval(percent: Sequence[float]) -> MeanInterval:
-    """The mean's t interval, cut off at the ends of the scale: an error is from 0 to 100 %."""
-    found = mean_interval(percent)
-    if found.interval is None:
-        return found
-    low, high = max(found.interval.low, 0.0), min(found.interval.high, 100.0)
-    return MeanInterval(n=found.n, mean=found.mean, interval=Interval(low=low, high=high))
