@@ -25,6 +25,8 @@ Tuning = Literal["retuned", "inherited"]
 BudgetUnit = Literal["steps", "trials"]
 
 MANIFEST_NAME = "study.json"
+BARE = "bare"
+"""In an arm's name: every component off, but those that the name goes on with after a `+`."""
 MOST_TRIALS = 10_000_000
 """Of one cell: more is a damaged number."""
 

@@ -1,12 +1,13 @@
-"""The sheet of how errors move with the share of synthetic images."""
+"""Sheets of how errors move: with the share of synthetic images, and from the bare method to the full one."""
 
 from __future__ import annotations
 
 from results.contamination import ArmResponse, Response
-from results.display import NOTHING, percent
-from results.sheet import Group, Line, Sheet, plain, tested
+from results.display import NOTHING, interval, number, percent
+from results.path import Step
+from results.sheet import Group, Line, Sheet, by_condition, plain, tested
 from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
-from results.tables import MainTable
+from results.tables import ConditionTable, MainTable
 
 
 def contamination(table: MainTable) -> Sheet | None:
@@ -44,6 +45,56 @@ def contamination(table: MainTable) -> Sheet | None:
     )
 
 
+def path(table: MainTable) -> Sheet | None:
+    """The steps from the bare method to the full one; None where the study has no cumulative add-one-in design."""
+    found = [c.path for c in table.conditions if c.path]
+    if not found:
+        return None
+
+    def lines(condition: ConditionTable) -> list[Line]:
+        return [_step(s, condition.reference) for s in condition.path.steps] if condition.path else []
+
+    return Sheet(
+        name="path",
+        title="From the bare method to the full one",
+        intro="One part more is switched on at each step. Step: the test error minus that of the step before, in percentage points "
+        "and in pairs over seeds; negative: what was added helps. What a part gains depends on the parts that came before it: in "
+        "another order it may gain more or less.",
+        head=("Added", "Seeds", "Test error", "95% interval", "Step", "95% interval", "p", "Holm p"),
+        groups=by_condition(table, lines),
+        notes=(
+            "Seeds: with a test error. Intervals, p and Holm p: as in the main table; the correction is over the "
+            f"{found[0].comparisons} steps of a condition.",
+            *_too_few_pairs(max(p.pairs for p in found), found[0].comparisons, "step"),
+        ),
+    )
+
+
+def _step(step: Step, reference: str) -> Line:
+    error = step.error
+    return Line(
+        cells=(
+            step.label,
+            str(error.n) if error else NOTHING,
+            number(error.mean) if error else NOTHING,
+            interval(error.interval) if error else "",
+            *(tested(step.difference, step.p_holm) if step.added else ("", "", "", "")),
+        ),
+        values={
+            "arm": step.arm,
+            "title": step.title,
+            "added": "; ".join(step.added),
+            "test_error": error.mean if error else None,
+            "test_error_low": error.interval.low if error and error.interval else None,
+            "test_error_high": error.interval.high if error and error.interval else None,
+            **plain(step.difference),
+            "p_holm": step.p_holm,
+        },
+        bold=step.significant,
+        reference=step.arm == reference,
+    )
+
+
 def _line(arm: ArmResponse, response: Response) -> Line:
     reference = arm.arm == response.reference
     ratios = {"from": response.ratios[0], "to": response.ratios[-1]}
@@ -75,12 +126,15 @@ def _ends(response: Response) -> str:
 
 def _too_few(found: list[Response]) -> list[str]:
     """A sentence where no difference of rises, however large, can be told."""
-    compared = {sum(a.role != "oracle" and a.arm != r.reference for a in r.arms) for r in found}
+    compared = min(sum(a.role != "oracle" and a.arm != r.reference for a in r.arms) for r in found)
     pairs = max((a.steeper.n for r in found for a in r.arms if a.steeper), default=0)
-    fewest = min(compared, default=0)
-    if not pairs or not fewest or smallest_sign_flip_p(pairs) * fewest <= ALPHA:
+    return _too_few_pairs(pairs, compared, "difference of rises")
+
+
+def _too_few_pairs(pairs: int, comparisons: int, what: str) -> list[str]:
+    if not pairs or not comparisons or smallest_sign_flip_p(pairs) * comparisons <= ALPHA:
         return []
     return [
-        f"With {pairs} seeds no difference of rises, however large, reaches a corrected p of {ALPHA}; "
-        f"{seeds_needed(ALPHA, fewest)} seeds would be needed."
+        f"With {pairs} seeds no {what}, however large, reaches a corrected p of {ALPHA}; "
+        f"{seeds_needed(ALPHA, comparisons)} seeds would be needed."
     ]

@@ -9,7 +9,7 @@ from results.display import MARK_SIGNS, NOTHING, number, percent, signed
 from results.effects import FactorialEffect
 from results.headroom import Headroom
 from results.real_only import RealOnly
-from results.response_sheets import contamination
+from results.response_sheets import contamination, path
 from results.sheet import Group, Line, Sheet, by_condition, optional, plain, points, tested
 from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
 from results.tables import MARKS, ConditionTable, MainTable, Row
@@ -19,7 +19,7 @@ from results.tuning_tables import Twin
 
 def sheets(table: MainTable) -> tuple[Sheet, ...]:
     """Every sheet that the study has something for, in the order of the report."""
-    found = (overview, contamination, headroom, real_only, factorial, both_ways, optimism, fronts, budget)
+    found = (overview, contamination, headroom, real_only, path, factorial, both_ways, optimism, fronts, budget)
     return tuple(sheet for make in found if (sheet := make(table)) is not None)
 
 

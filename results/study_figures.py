@@ -15,6 +15,7 @@ from results.captions.effects import effects_figure
 from results.captions.fronts import fronts_figure
 from results.captions.images import features_figure, images_figure
 from results.captions.page_figure import PageFigure
+from results.captions.path import path_figure
 from results.cells import CellRecords
 from results.feature_maps import feature_maps
 from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS, PictureGrid
@@ -73,6 +74,8 @@ def _of_condition(table: ConditionTable, cells: Cells) -> Iterator[PageFigure]:
     effects = figures.effects(table)
     if effects.effects:
         yield effects_figure(effects)
+    if table.path and any(step.error for step in table.path.steps):
+        yield path_figure(table.path)
     if curves := figures.learning_curves(table, cells):
         yield learning_curves_figure(curves, table.reference_title)
     if labels := figures.quality_curves(table, cells, PSEUDO_LABEL_METRICS):

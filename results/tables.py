@@ -14,6 +14,7 @@ from results.effects import FactorialEffects, factorial_effects
 from results.headroom import Headroom, headroom
 from results.manifest import ArmInfo, ConditionInfo, LeftOut, Role, StudyManifest
 from results.origins import origin_of
+from results.path import PartPath, add_one_in_path
 from results.real_only import RealOnly, real_only
 from results.records import TrialRecord
 from results.selection import taken_over
@@ -142,6 +143,9 @@ class ConditionTable:
     real_only: RealOnly | None = None
     """Where the study has a condition with the same real images and no synthetic ones."""
 
+    path: PartPath | None = None
+    """Where the study has a cumulative add-one-in design."""
+
     def row(self, arm: str) -> Row | None:
         """The row of that arm, None where the condition has none."""
         return next((r for r in self.rows if r.arm == arm), None)
@@ -200,6 +204,7 @@ class ConditionTable:
             "twins": [asdict(twin) for twin in self.twins],
             "headroom": asdict(self.headroom) if self.headroom else None,
             "real_only": asdict(self.real_only) if self.real_only else None,
+            "path": asdict(self.path) if self.path else None,
         }
 
 
@@ -330,6 +335,7 @@ def _condition_table(
         fronts=tuple(points for arm, cell in arms if (points := front(cell, arm.title))),
         headroom=headroom([arm for arm, _ in arms], errors, manifest.reference),
         real_only=_real_only(manifest, condition, cells, errors),
+        path=add_one_in_path(manifest, errors),
     )
 
 

@@ -33,7 +33,8 @@ SOLE_HOME = {  # library: the only places that import it
         "orchestrator/remote/folder.py",
     },
     "matplotlib": {
-        f"results/plots/{name}.py" for name in ("canvas", "contamination", "effects", "fronts", "images", "panels")
+        f"results/plots/{name}.py"
+        for name in ("canvas", "contamination", "effects", "fronts", "images", "panels", "path")
     },
     "yaml": {"orchestrator/yaml_source.py"},
     "diffusers": {"orchestrator/synthesis.py"},
