@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from statistics import median, stdev
 from typing import Any
 
+from results.marks import MARKS, Mark
 from results.statistics import ALPHA, Interval
-from results.tables import MARKS, ConditionTable, Mark, Row
+from results.tables import ConditionTable, Row
 
 NOTHING = "–"
 MARK_SIGNS: Mapping[Mark, str] = {

@@ -8,19 +8,22 @@ from __future__ import annotations
 from results.display import MARK_SIGNS, NOTHING, number, percent, signed
 from results.effects import FactorialEffect
 from results.headroom import Headroom
+from results.marks import MARKS
 from results.real_only import RealOnly
 from results.response_sheets import contamination, path
 from results.sheet import Group, Line, Sheet, by_condition, optional, plain, points, tested
 from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
-from results.tables import MARKS, ConditionTable, MainTable, Row
-from results.tuning_sheets import budget, fronts, optimism
+from results.tables import ConditionTable, MainTable, Row
+from results.tuning_sheets import budget, fronts, importance, optimism, tuning_gain
 from results.tuning_tables import Twin
 
 
 def sheets(table: MainTable) -> tuple[Sheet, ...]:
     """Every sheet that the study has something for, in the order of the report."""
-    found = (overview, contamination, headroom, real_only, path, factorial, both_ways, optimism, fronts, budget)
-    return tuple(sheet for make in found if (sheet := make(table)) is not None)
+    conditions = (overview, contamination, headroom, real_only)
+    parts = (path, factorial, both_ways)
+    tuning = (optimism, tuning_gain, importance, fronts, budget)
+    return tuple(sheet for make in (*conditions, *parts, *tuning) if (sheet := make(table)) is not None)
 
 
 def left_out(table: MainTable) -> list[str]:

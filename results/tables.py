@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from results.cells import CellRecords, select_records
 from results.constraints import parse_constraint, violations
 from results.contamination import Response, contamination_responses
 from results.effects import FactorialEffects, factorial_effects
 from results.headroom import Headroom, headroom
+from results.importance import Importance, importance
 from results.manifest import ArmInfo, ConditionInfo, LeftOut, Role, StudyManifest
+from results.marks import Mark
 from results.origins import origin_of
 from results.path import PartPath, add_one_in_path
 from results.real_only import RealOnly, real_only
@@ -33,33 +35,15 @@ from results.tuning_tables import (
     Optimism,
     Spent,
     TuningCounts,
+    TuningGain,
     Twin,
     front,
     optimism,
     spent,
     tuning_counts,
+    tuning_gain,
     twins,
 )
-
-Mark = Literal[
-    "oracle",
-    "incomplete",
-    "unequal budget",
-    "underpowered",
-    "mixed code",
-    "asynchronous search",
-    "constraint not met",
-]
-
-MARKS: Mapping[Mark, str] = {
-    "oracle": "reads which images are synthetic: a bound, not a method; it is no part of the correction",
-    "incomplete": "a planned evaluation seed is missing or failed, or no tuning trial completed",
-    "unequal budget": "tuning trials that gave a result took at least one full trial less than in another arm of this table",
-    "underpowered": f"with this many pairs no difference, however large, reaches a corrected p of {ALPHA}",
-    "mixed code": "some trials were run with other training code, libraries or data than the rest, and are counted on request",
-    "asynchronous search": "suggestions and early stops depended on timing; another run may choose another configuration",
-    "constraint not met": "no tuning trial met the study's constraints; the one that came closest was evaluated",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +82,10 @@ class Row:
     spent: Spent
     optimism: Optimism | None
     """None where nothing was chosen among several trials."""
+    gain: TuningGain | None
+    """None where nothing was chosen among several trials."""
+    importance: Importance | None
+    """None where nothing was searched, and in a study of before ranges were kept."""
     best: BestConfig | None
     evaluation_failed: int
     steps: int
@@ -317,6 +305,8 @@ def _condition_table(
             tuning=counts,
             spent=spent(cell),
             optimism=optimism(cell),
+            gain=tuning_gain(cell),
+            importance=importance(cell),
             best=_best_config(cell),
             evaluation_failed=sum(r.status == "failed" for r in cell.evaluation),
             steps=sum(r.steps for r in trials),
