@@ -20,7 +20,7 @@ def contamination(table: MainTable) -> Sheet | None:
     ends = {_ends(response) for response in found}
     between = f"from {next(iter(ends))}" if len(ends) == 1 else "from the smallest to the largest share of each set"
     return Sheet(
-        name="contamination",
+        name="rises",
         title="How errors rise with the share of synthetic images",
         intro=f"Rise: an arm's test error at the largest share of synthetic images minus its own at the smallest ({between}), in "
         "percentage points and in pairs over seeds. Positive: the arm errs more with more synthetic images. "
@@ -55,7 +55,7 @@ def path(table: MainTable) -> Sheet | None:
         return [_step(s, condition.reference) for s in condition.path.steps] if condition.path else []
 
     return Sheet(
-        name="path",
+        name="steps",
         title="From the bare method to the full one",
         intro="One part more is switched on at each step. Step: the test error minus that of the step before, in percentage points "
         "and in pairs over seeds; negative: what was added helps. What a part gains depends on the parts that came before it: in "

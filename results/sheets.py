@@ -14,6 +14,7 @@ from results.response_sheets import contamination, path
 from results.sheet import Group, Line, Sheet, by_condition, optional, plain, points, tested
 from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
 from results.tables import ConditionTable, MainTable, Row
+from results.trial_sheets import checkpoints, cost, detector
 from results.tuning_sheets import budget, fronts, importance, optimism, tuning_gain
 from results.tuning_tables import Twin
 
@@ -22,8 +23,9 @@ def sheets(table: MainTable) -> tuple[Sheet, ...]:
     """Every sheet that the study has something for, in the order of the report."""
     conditions = (overview, contamination, headroom, real_only)
     parts = (path, factorial, both_ways)
-    tuning = (optimism, tuning_gain, importance, fronts, budget)
-    return tuple(sheet for make in (*conditions, *parts, *tuning) if (sheet := make(table)) is not None)
+    tuning = (optimism, tuning_gain, importance, fronts)
+    trials = (checkpoints, detector, budget, cost)
+    return tuple(sheet for make in (*conditions, *parts, *tuning, *trials) if (sheet := make(table)) is not None)
 
 
 def left_out(table: MainTable) -> list[str]:

@@ -18,7 +18,8 @@ from results.captions.page_figure import PageFigure
 from results.captions.path import path_figure
 from results.cells import CellRecords
 from results.feature_maps import feature_maps
-from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS, PictureGrid
+from results.figures import PSEUDO_LABEL_METRICS, PictureGrid
+from results.last_step import DETECTOR_METRICS
 from results.manifest import StudyManifest
 from results.tables import ConditionTable, MainTable
 

@@ -10,9 +10,11 @@ from typing import Any
 from results.cells import CellRecords, select_records
 from results.constraints import parse_constraint, violations
 from results.contamination import Response, contamination_responses
+from results.cost import Cost, cost, gpu_share
 from results.effects import FactorialEffects, factorial_effects
 from results.headroom import Headroom, headroom
 from results.importance import Importance, importance
+from results.last_step import Checkpoints, DetectorQuality, checkpoints, detector_quality
 from results.manifest import ArmInfo, ConditionInfo, LeftOut, Role, StudyManifest
 from results.marks import Mark
 from results.origins import origin_of
@@ -86,12 +88,17 @@ class Row:
     """None where nothing was chosen among several trials."""
     importance: Importance | None
     """None where nothing was searched, and in a study of before ranges were kept."""
+    checkpoints: Checkpoints | None
+    """None without curves of evaluation trials."""
+    detector: DetectorQuality | None
+    """None for an arm without a detector, and where no unlabelled image is synthetic."""
     best: BestConfig | None
     evaluation_failed: int
     steps: int
     """Training steps of all trials counted here: tuning, confirmation, evaluation."""
     seconds: float
-    """Their training time. Depends on the machine, so it is no part of `answers`."""
+    """Their training time. Depends on the machine, so it is no part of `answers`, and neither is `cost`."""
+    cost: Cost
     marks: tuple[Mark, ...]
 
     @property
@@ -107,7 +114,7 @@ class Row:
     def answers(self) -> dict[str, Any]:
         """The row as plain values without times: equal for two runs of one study, to the last bit."""
         plain = asdict(self)
-        del plain["seconds"]
+        del plain["seconds"], plain["cost"]
         return plain
 
 
@@ -307,10 +314,13 @@ def _condition_table(
             optimism=optimism(cell),
             gain=tuning_gain(cell),
             importance=importance(cell),
+            checkpoints=checkpoints(cell),
+            detector=detector_quality(cell),
             best=_best_config(cell),
             evaluation_failed=sum(r.status == "failed" for r in cell.evaluation),
             steps=sum(r.steps for r in trials),
             seconds=math.fsum(r.seconds for r in trials),
+            cost=cost(cell, gpu_share(manifest, arm)),
             marks=tuple(mark for mark, holds in marks.items() if holds),
         )
 

@@ -140,7 +140,7 @@ def test_without_two_shares_there_is_no_response():
 
 def test_the_sheet_has_a_row_for_each_arm_and_says_which_shares():
     _, found = table()
-    (sheet,) = [s for s in sheets(found) if s.name == "contamination"]
+    (sheet,) = [s for s in sheets(found) if s.name == "rises"]
     assert "from 0% to 90%" in sheet.intro
     assert [line.cells[:3] for line in sheet.lines] == [
         ("RSMatch", "6", "+0.75"),
@@ -155,16 +155,17 @@ def test_the_sheet_has_a_row_for_each_arm_and_says_which_shares():
 
 def test_the_sheet_says_when_the_seeds_are_too_few():
     few = {c: {arm: errors_at(arm, r, SEEDS[:4]) for arm in RISES} for c, r in RATIOS.items()}
-    (sheet,) = [s for s in sheets(table(few)[1]) if s.name == "contamination"]
+    (sheet,) = [s for s in sheets(table(few)[1]) if s.name == "rises"]
     assert "With 4 seeds no difference of rises, however large" in sheet.notes[-1]
     assert "6 seeds would be needed" in sheet.notes[-1]
-    assert not [s for s in sheets(table({"none": ERRORS["none"]})[1]) if s.name == "contamination"]
+    assert not [s for s in sheets(table({"none": ERRORS["none"]})[1]) if s.name == "rises"]
 
 
 def test_the_figure_is_drawn_with_all_arms_and_has_its_data(tmp_path):
     one, found = table()
     names = [f.name for f in study_figures(one, found, {}, tmp_path).figures]
     assert names[0] == "contamination"
+    assert not set(names) & {s.name for s in sheets(found)}  # both are anchors of one page
     figure = contamination_figure(found.contamination[0])
     assert ET.fromstring(figure.drawing.svg()).tag == "{http://www.w3.org/2000/svg}svg"
     rows = list(csv.DictReader(io.StringIO(figure.csv)))

@@ -109,7 +109,7 @@ def table(errors=ERRORS):
 
 
 def test_the_sheet_has_a_row_for_each_step():
-    (sheet,) = [s for s in sheets(table()) if s.name == "path"]
+    (sheet,) = [s for s in sheets(table()) if s.name == "steps"]
     assert [(line.cells[0], line.cells[4]) for line in sheet.lines] == [
         ("title of rsmatch-bare", ""),
         ("+ detector", "−2.00"),
@@ -120,11 +120,13 @@ def test_the_sheet_has_a_row_for_each_step():
     assert sheet.lines[-1].reference
     assert table().answers()["conditions"][0]["path"]["steps"][1]["added"] == ("detector",)
     plain = manifest()
-    assert not [s for s in sheets(main_table(plain, [])) if s.name == "path"]
+    assert not [s for s in sheets(main_table(plain, [])) if s.name == "steps"]
 
 
 def test_the_figure_is_drawn_and_has_its_data(tmp_path):
-    assert "path" in [f.name for f in study_figures(CUMULATIVE, table(), {}, tmp_path).figures]
+    names = {f.name for f in study_figures(CUMULATIVE, table(), {}, tmp_path).figures}
+    assert "path" in names
+    assert not names & {s.name for s in sheets(table())}  # both are anchors of one page
     assert "path" not in [f.name for f in study_figures(CUMULATIVE, table({}), {}, tmp_path).figures]
     figure = path_figure(table({**ERRORS, TWO.name: {}}).conditions[0].path)
     assert ET.fromstring(figure.drawing.svg()).tag == "{http://www.w3.org/2000/svg}svg"
