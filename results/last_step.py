@@ -51,11 +51,8 @@ class DetectorQuality:
 
 def checkpoints(cell: CellRecords) -> Checkpoints | None:
     """Compare a cell's last checkpoints with its best ones; None where no evaluation trial has a curve of two values."""
-    curves = {
-        r.seed: [float(v) for _, v in sorted(r.curves["val_error"])]
-        for r in cell.measured
-        if len(r.curves.get("val_error", ())) > 1
-    }
+    found = ((r.seed, r.curves.get("val_error", ())) for r in cell.measured)  # unpacked once each
+    curves = {seed: [float(v) for _, v in curve] for seed, curve in found if len(curve) > 1}
     if not curves:
         return None
     gaps = {seed: values[-1] - min(values) for seed, values in curves.items()}

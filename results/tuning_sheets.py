@@ -121,7 +121,7 @@ def tuning_gain(table: MainTable) -> Sheet | None:
         notes=(
             f"Mean gain: {signed(fmean(gains))} points over {len(gains)} {'search' if len(gains) == 1 else 'searches'}.",
             *(
-                ["A dash: the defaults were stopped early or failed, or the search began elsewhere."]
+                ["A dash: the defaults did not train to the end, or the search began elsewhere."]
                 if len(gains) < len(found)
                 else []
             ),

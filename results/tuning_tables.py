@@ -97,7 +97,8 @@ class TuningGain:
     """What a search found against the configuration that it began with. Validation errors in percent."""
 
     defaults: float | None
-    """Of the defaults, the search's first suggestion; None where it was another one, or did not complete."""
+    """Of the defaults, the search's first suggestion; None where it was another one, did not complete, or trained for fewer steps
+    than the best did, as a population's first round does."""
     best: float
     """The lowest of all trials that completed."""
     found_at: int
@@ -214,7 +215,7 @@ def tuning_gain(cell: CellRecords) -> TuningGain | None:
     if cell.cell.inherits or cell.cell.tuning_trials < 2 or not done:
         return None
     best = min(done, key=lambda r: (r.metrics["val_error"], r.number))
-    first = done[0] if done[0].number == 0 else None
+    first = next((r for r in done if r.number == 0 and r.steps >= best.steps), None)
     began = first is not None and all(cell.cell.defaults.get(name) == v for name, v in first.suggested.items())
     return TuningGain(
         defaults=float(first.metrics["val_error"]) if first is not None and began else None,

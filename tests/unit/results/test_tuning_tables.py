@@ -167,6 +167,8 @@ def test_gain_is_unknown_where_the_defaults_were_not_tried_or_did_not_complete()
     assert gain_of((12.0, {"data.labels_per_class": 4}, {}), (9.0, THIRD, {})).defaults is None
     stopped = gain_of((12.0, OWN, {"status": "pruned"}), (9.0, OTHER, {}), (8.0, THIRD, {"status": "pruned"}))
     assert (stopped.defaults, stopped.best, stopped.trials) == (None, 9.0, 1)
+    shorter = gain_of((12.0, OWN, {"steps": 250}), (9.0, OTHER, {}))
+    assert (shorter.defaults, shorter.best) == (None, 9.0)
     copied = gain_of((12.0, OWN, {}), (9.0, OTHER, {"same_as": "another"}))
     assert (copied.best, copied.trials) == (12.0, 1)
 
