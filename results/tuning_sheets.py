@@ -146,7 +146,7 @@ def importance(table: MainTable) -> Sheet | None:
         "and each hyperparameter by itself. Some hyperparameter always has the largest share: p says whether chance would give "
         "it too.",
         head=("Arm", "Completed trials", "Hyperparameter", "Share", "p", "Holm p"),
-        groups=by_condition(table, lambda c: [line for row in c.rows for line in _shares(row, c.reference)]),
+        groups=by_condition(table, lambda c: [line for row in c.rows for line in _shares(row)]),
         notes=(
             f"p: how often a share's divergence is as large when the errors are dealt out anew among the trials ({DRAWS} times); "
             "Holm p: corrected over the hyperparameters of a search. Where the sampler follows what it found, good trials are "
@@ -157,7 +157,7 @@ def importance(table: MainTable) -> Sheet | None:
     )
 
 
-def _shares(row: Row, reference: str) -> Iterator[Line]:
+def _shares(row: Row) -> Iterator[Line]:
     """A line for each hyperparameter, or one that says why there are none."""
     found = row.importance
     if found is None:
@@ -182,7 +182,6 @@ def _shares(row: Row, reference: str) -> Iterator[Line]:
                 "problem": found.problem,
             },
             bold=bool(share and share.significant),
-            reference=row.arm == reference,
         )
 
 
