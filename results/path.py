@@ -1,6 +1,6 @@
-"""The cumulative path of an add-one-in design: from the bare method to the full one, a part more at each step.
+"""The cumulative path of an add-one-in design: from the bare method to the full one, a part more in each arm.
 
-What a step gains is told in pairs over seeds, against the step before. It is what the part adds to those that came
+What an addition gains is told in pairs over seeds, against the arm before. It is what the part adds to those that came
 before it: in another order it may gain more or less.
 """
 
@@ -16,30 +16,30 @@ from results.statistics import ALPHA, MeanInterval, PairedDifference, bounded_me
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class PathArm:
     """One arm of the path."""
 
     arm: str
     title: str
     added: tuple[str, ...]
-    """Components that are on here and off one step before; none at the first step."""
+    """Components that are on here and off in the arm before; none in the first arm."""
     errors: tuple[tuple[int, float], ...]
     """(seed, test error in percent)."""
     error: MeanInterval | None
     difference: PairedDifference | None
-    """This step's test error minus that of the step before, in percentage points: negative where what was added helps. None at
-    the first step and without pairs."""
+    """This arm's test error minus that of the arm before, in percentage points: negative where what was added helps. None in the
+    first arm and without pairs."""
     p_holm: float | None
-    """`difference.p`, corrected over the steps of the path; steps without a pair yet count as p = 1."""
+    """`difference.p`, corrected over the additions of the path; those without a pair yet count as p = 1."""
 
     @property
     def label(self) -> str:
-        """What the step adds, or the arm that the path begins with."""
+        """What was added, or the arm that the path begins with."""
         return f"+ {', '.join(self.added)}" if self.added else self.title
 
     @property
     def significant(self) -> bool:
-        """Whether the step changes the error after correction."""
+        """Whether what was added changes the error after correction."""
         return self.p_holm is not None and self.p_holm <= ALPHA
 
 
@@ -47,17 +47,17 @@ class Step:
 class PartPath:
     """From the bare method to the full one, under one condition."""
 
-    steps: tuple[Step, ...]
+    arms: tuple[PathArm, ...]
 
     @property
     def comparisons(self) -> int:
-        """How many steps the correction is over."""
-        return len(self.steps) - 1
+        """How many additions the correction is over."""
+        return len(self.arms) - 1
 
     @property
     def pairs(self) -> int:
-        """The most pairs that any step has."""
-        return max((s.difference.n for s in self.steps if s.difference), default=0)
+        """The most pairs that any addition has."""
+        return max((a.difference.n for a in self.arms if a.difference), default=0)
 
 
 def arms_of_path(manifest: StudyManifest) -> tuple[ArmInfo, ...]:
@@ -65,7 +65,7 @@ def arms_of_path(manifest: StudyManifest) -> tuple[ArmInfo, ...]:
     no such path.
 
     They are found by the name that the design gives them, also where such an arm came out the same as another one and that
-    is run. Arms that each add one part to the bare method are no path: none is a step on from the other.
+    is run. Arms that each add one part to the bare method are no path: none goes on from the other.
     """
     known = {arm.name: arm for arm in manifest.arms if not (arm.twin and arm.tuning == "inherited")}
     same = {one.name: one.same_as for one in manifest.left_out if one.same_as}
@@ -88,13 +88,13 @@ def add_one_in_path(manifest: StudyManifest, errors: Mapping[str, Errors]) -> Pa
     arms = arms_of_path(manifest)
     if not arms:
         return None
-    steps: list[Step] = []
+    drafts: list[PathArm] = []
     for place, arm in enumerate(arms):
         before = arms[place - 1] if place else None
         found, known = errors.get(arm.name, {}), errors.get(before.name, {}) if before else {}
         shared = [s for s in found if s in known]
-        steps.append(
-            Step(
+        drafts.append(
+            PathArm(
                 arm=arm.name,
                 title=arm.title,
                 added=tuple(n for n in before.off if n not in arm.off) if before else (),
@@ -106,5 +106,5 @@ def add_one_in_path(manifest: StudyManifest, errors: Mapping[str, Errors]) -> Pa
                 p_holm=None,
             )
         )
-    corrected = iter(holm([s.difference.p for s in steps if s.difference], len(steps) - 1))
-    return PartPath(steps=tuple(replace(s, p_holm=next(corrected)) if s.difference else s for s in steps))
+    corrected = iter(holm([a.difference.p for a in drafts if a.difference], len(drafts) - 1))
+    return PartPath(arms=tuple(replace(a, p_holm=next(corrected)) if a.difference else a for a in drafts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from results.contamination import ArmResponse, Response
 from results.display import NOTHING, interval, number, percent
-from results.path import Step
+from results.path import PathArm
 from results.sheet import Group, Line, Sheet, by_condition, plain, tested
 from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
 from results.tables import ConditionTable, MainTable
@@ -46,52 +46,51 @@ def contamination(table: MainTable) -> Sheet | None:
 
 
 def path(table: MainTable) -> Sheet | None:
-    """The steps from the bare method to the full one; None where the study has no cumulative add-one-in design."""
+    """The additions from the bare method to the full one; None where the study has no cumulative add-one-in design."""
     found = [c.path for c in table.conditions if c.path]
     if not found:
         return None
 
     def lines(condition: ConditionTable) -> list[Line]:
-        return [_step(s, condition.reference) for s in condition.path.steps] if condition.path else []
+        return [_addition(a) for a in condition.path.arms] if condition.path else []
 
     return Sheet(
-        name="steps",
+        name="additions",
         title="From the bare method to the full one",
-        intro="One part more is switched on at each step. Step: the test error minus that of the step before, in percentage points "
+        intro="One part more is switched on in each row. Change: the test error minus that of the row before, in percentage points "
         "and in pairs over seeds; negative: what was added helps. What a part gains depends on the parts that came before it: in "
         "another order it may gain more or less.",
-        head=("Added", "Seeds", "Test error", "95% interval", "Step", "95% interval", "p", "Holm p"),
+        head=("Added", "Seeds", "Test error", "95% interval", "Change", "95% interval", "p", "Holm p"),
         groups=by_condition(table, lines),
         notes=(
             "Seeds: with a test error. Intervals, p and Holm p: as in the main table; the correction is over the "
-            f"{found[0].comparisons} steps of a condition.",
-            *_too_few_pairs(max(p.pairs for p in found), found[0].comparisons, "step"),
+            f"{found[0].comparisons} changes of a condition.",
+            *_too_few_pairs(max(p.pairs for p in found), found[0].comparisons, "change"),
         ),
     )
 
 
-def _step(step: Step, reference: str) -> Line:
-    error = step.error
+def _addition(arm: PathArm) -> Line:
+    error = arm.error
     return Line(
         cells=(
-            step.label,
+            arm.label,
             str(error.n) if error else NOTHING,
             number(error.mean) if error else NOTHING,
             interval(error.interval) if error else "",
-            *(tested(step.difference, step.p_holm) if step.added else ("", "", "", "")),
+            *(tested(arm.difference, arm.p_holm) if arm.added else ("", "", "", "")),
         ),
         values={
-            "arm": step.arm,
-            "title": step.title,
-            "added": "; ".join(step.added),
+            "arm": arm.arm,
+            "title": arm.title,
+            "added": "; ".join(arm.added),
             "test_error": error.mean if error else None,
             "test_error_low": error.interval.low if error and error.interval else None,
             "test_error_high": error.interval.high if error and error.interval else None,
-            **plain(step.difference),
-            "p_holm": step.p_holm,
+            **plain(arm.difference),
+            "p_holm": arm.p_holm,
         },
-        bold=step.significant,
-        reference=step.arm == reference,
+        bold=arm.significant,
     )
 
 

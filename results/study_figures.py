@@ -75,7 +75,7 @@ def _of_condition(table: ConditionTable, cells: Cells) -> Iterator[PageFigure]:
     effects = figures.effects(table)
     if effects.effects:
         yield effects_figure(effects)
-    if table.path and any(step.error for step in table.path.steps):
+    if table.path and any(arm.error for arm in table.path.arms):
         yield path_figure(table.path)
     if curves := figures.learning_curves(table, cells):
         yield learning_curves_figure(curves, table.reference_title)

@@ -45,12 +45,12 @@ CUMULATIVE = study(FULL, BARE, ONE, TWO, OTHER)
 def test_the_path_goes_from_the_bare_method_to_the_full_one():
     assert [a.name for a in arms_of_path(CUMULATIVE)] == [BARE.name, ONE.name, TWO.name, "rsmatch"]
     found = add_one_in_path(CUMULATIVE, {})
-    assert [s.added for s in found.steps] == [(), ("detector",), ("queue",), ("class-wise",)]
-    assert [s.label for s in found.steps] == ["title of rsmatch-bare", "+ detector", "+ queue", "+ class-wise"]
-    assert [s.difference for s in found.steps] == [None] * 4
+    assert [s.added for s in found.arms] == [(), ("detector",), ("queue",), ("class-wise",)]
+    assert [s.label for s in found.arms] == ["title of rsmatch-bare", "+ detector", "+ queue", "+ class-wise"]
+    assert [s.difference for s in found.arms] == [None] * 4
 
 
-def test_a_step_that_another_design_runs_under_its_own_name_is_on_the_path():
+def test_an_arm_that_another_design_runs_under_its_own_name_is_on_the_path():
     without = arm("rsmatch-without-class-wise", ("class-wise",))
     same = LeftOut(name=TWO.name, reason="the same", same_as=without.name)
     nonsense = LeftOut(name="rsmatch-bare+class-wise", reason="class-wise needs queue")
@@ -81,9 +81,9 @@ def test_other_designs_have_no_path():
     assert add_one_in_path(manifest(), {}) is None
 
 
-def test_each_step_is_compared_with_the_one_before_in_pairs():
+def test_each_arm_is_compared_with_the_one_before_in_pairs():
     found = add_one_in_path(CUMULATIVE, ERRORS)
-    first, one, two, full = found.steps
+    first, one, two, full = found.arms
     assert (first.difference, first.p_holm) == (None, None)
     assert [s.difference.mean for s in (one, two, full)] == pytest.approx([-2.0, 0.0, -0.45])
     p = [2 / 64, 1.0, 2 / 64]
@@ -95,9 +95,9 @@ def test_each_step_is_compared_with_the_one_before_in_pairs():
     assert (found.comparisons, found.pairs) == (3, 6)
 
 
-def test_a_step_still_to_come_counts_in_the_correction_and_only_shared_seeds_are_paired():
+def test_an_addition_still_to_come_counts_in_the_correction_and_only_shared_seeds_are_paired():
     errors = {**ERRORS, TWO.name: {}, ONE.name: {s: ERRORS[ONE.name][s] for s in (2, 3)}}
-    _, one, two, full = add_one_in_path(CUMULATIVE, errors).steps
+    _, one, two, full = add_one_in_path(CUMULATIVE, errors).arms
     assert one.difference.n == 2
     assert one.p_holm == 1.0
     assert (two.error, two.difference, full.difference) == (None, None, None)
@@ -108,19 +108,19 @@ def table(errors=ERRORS):
     return main_table(CUMULATIVE, [r for name, by_seed in errors.items() for r in evaluations(name, by_seed, {})])
 
 
-def test_the_sheet_has_a_row_for_each_step():
-    (sheet,) = [s for s in sheets(table()) if s.name == "steps"]
+def test_the_sheet_has_a_row_for_each_arm():
+    (sheet,) = [s for s in sheets(table()) if s.name == "additions"]
     assert [(line.cells[0], line.cells[4]) for line in sheet.lines] == [
         ("title of rsmatch-bare", ""),
         ("+ detector", "−2.00"),
         ("+ queue", "0.00"),
         ("+ class-wise", "−0.45"),
     ]
-    assert "With 6 seeds no step, however large" in sheet.notes[-1]
-    assert sheet.lines[-1].reference
-    assert table().answers()["conditions"][0]["path"]["steps"][1]["added"] == ("detector",)
+    assert "With 6 seeds no change, however large" in sheet.notes[-1]
+    assert not any(line.bold for line in sheet.lines)
+    assert table().answers()["conditions"][0]["path"]["arms"][1]["added"] == ("detector",)
     plain = manifest()
-    assert not [s for s in sheets(main_table(plain, [])) if s.name == "steps"]
+    assert not [s for s in sheets(main_table(plain, [])) if s.name == "additions"]
 
 
 def test_the_figure_is_drawn_and_has_its_data(tmp_path):
@@ -131,5 +131,5 @@ def test_the_figure_is_drawn_and_has_its_data(tmp_path):
     figure = path_figure(table({**ERRORS, TWO.name: {}}).conditions[0].path)
     assert ET.fromstring(figure.drawing.svg()).tag == "{http://www.w3.org/2000/svg}svg"
     rows = list(csv.DictReader(io.StringIO(figure.csv)))
-    assert [r["step"] for r in rows] == ["0"] * 6 + ["1"] * 6 + ["3"] * 6
+    assert [r["place"] for r in rows] == ["0"] * 6 + ["1"] * 6 + ["3"] * 6
     assert "+ detector 21.50%" in figure.alt
