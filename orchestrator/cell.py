@@ -11,9 +11,9 @@ from orchestrator.arms import arm_parameters
 from orchestrator.conditions import Condition
 from orchestrator.sections import SearchSpec
 from orchestrator.stopping import StopLimits
-from results.manifest import ArmInfo, CellInfo
+from results.manifest import ArmInfo, CellInfo, RangeInfo
 from results.origins import Origin
-from search_spaces import Range, data_fields
+from search_spaces import Choice, Range, data_fields
 from trainables.configuration import content_hash
 from trainables.specs import DataSpec, Phase, Stage, TrialSpec
 
@@ -140,6 +140,7 @@ class Cell:
             condition=self.condition.info.name,
             origin=self.origin,
             defaults=self.defaults,
+            space={name: _range_info(found) for name, found in self.space.items()} if tuned else {},
             search=self.search_id if tuned else "",
             confirm=self.confirm_id if tuned else "",
             tuning_seed=self.tuning_seed,
@@ -193,3 +194,9 @@ class Cell:
             source=self.origin.source,
             stages=tuple(Stage(**stage) for stage in suggested.get("stages", ())),
         )
+
+
+def _range_info(found: Range) -> RangeInfo:
+    if isinstance(found, Choice):
+        return RangeInfo(choices=found.values)
+    return RangeInfo(low=found.low, high=found.high, log=found.log)

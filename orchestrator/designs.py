@@ -8,6 +8,7 @@ from itertools import combinations, product
 from typing import Any
 
 from orchestrator.fractions import Fraction, fraction
+from results.manifest import BARE
 from trainables.algorithms import Component, closure
 
 
@@ -67,7 +68,7 @@ class Parts:
         fallen = [n for n in on if n in closed]
         titles = [self.component(n).title for n in on]
         return Draft(
-            name="+".join(("bare", *on)),
+            name="+".join((BARE, *on)),
             title=f"with {_listed(titles)} only" if on else "with every component off",
             removed=tuple(n for n in self.about if n not in on),
             off=closed,

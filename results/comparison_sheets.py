@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from results.comparison import Compared, Comparison, Lead, Spread, comparison, leads
 from results.display import MARK_SIGNS, NOTHING, number, p_value, signed
+from results.marks import MARKS
 from results.ranks import conditions_needed, critical_difference, nemenyi_p, wilcoxon_pairs
 from results.sheet import Group, Line, Sheet
 from results.statistics import ALPHA
-from results.tables import MARKS, MainTable, Row
+from results.tables import MainTable, Row
 
 
 def overview(table: MainTable) -> Sheet | None:

@@ -9,8 +9,9 @@ from statistics import median, stdev
 from typing import Any
 
 from results.comparison import lead
+from results.marks import MARKS, Mark
 from results.statistics import ALPHA, Interval
-from results.tables import MARKS, ConditionTable, Mark, Row
+from results.tables import ConditionTable, Row
 
 NOTHING = "–"
 MARK_SIGNS: Mapping[Mark, str] = {

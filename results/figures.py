@@ -22,11 +22,6 @@ PSEUDO_LABEL_METRICS: Mapping[str, str] = {
     "coverage_real": "coverage, real images",
     "coverage_synthetic": "coverage, synthetic images",
 }
-DETECTOR_METRICS: Mapping[str, str] = {
-    "detector_auroc": "AUROC",
-    "detector_precision": "precision",
-    "detector_recall": "recall",
-}
 PICTURES_NAME = "images.npz"
 COMMON_AXIS_UP_TO = 2.0
 """Ratio of spans up to which components and baselines are drawn to one scale."""

@@ -25,6 +25,8 @@ Tuning = Literal["retuned", "inherited"]
 BudgetUnit = Literal["steps", "trials"]
 
 MANIFEST_NAME = "study.json"
+BARE = "bare"
+"""In an arm's name: every component off, but those that the name goes on with after a `+`."""
 MOST_TRIALS = 10_000_000
 """Of one cell: more is a damaged number."""
 
@@ -65,6 +67,35 @@ class ConditionInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RangeInfo:
+    """What a search takes a hyperparameter from: the numbers from `low` to `high`, both included, or one of `choices`."""
+
+    low: int | float = 0
+    """Whole numbers where both ends are."""
+    high: int | float = 0
+    log: bool = False
+    """Whether the search is uniform in the logarithm."""
+    choices: tuple[bool | int | float | str, ...] = ()
+    """Without order; empty where the range is one of numbers."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is one of whole numbers."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is one of them."""
+        if self.choices:
+            return any(type(choice) is type(value) and choice == value for choice in self.choices)
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def check(self, name: str) -> None:
+        """Raise ValueError where it holds nothing to choose from."""
+        if len(set(self.choices)) < 2 if self.choices else not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError(f"space: {name} leaves nothing to choose")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CellInfo:
     """Arm x condition, under the identities that its records carry, and what of its tuning decides which records count."""
 
@@ -75,6 +106,8 @@ class CellInfo:
     """Of the records that are made now."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """The configuration where nothing is suggested."""
+    space: Mapping[str, RangeInfo] = field(default_factory=dict)
+    """What is searched, by hyperparameter; empty where nothing is, and in a manifest of before it was kept."""
     search: str = ""
     """Identity of the search settings: the history that the first generation's records carry."""
     confirm: str = ""
@@ -184,6 +217,8 @@ class StudyManifest:
                 raise ValueError(f"cells: more than {MOST_TRIALS:,} trials, or fewer than none")
             for text in cell.constraints:
                 parse_constraint(text)
+            for name, found in cell.space.items():
+                found.check(name)
 
     def save(self, study_dir: Path) -> Path:
         """Write `study.json` into the study's folder, atomically."""

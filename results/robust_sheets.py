@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from results.display import MARK_SIGNS, interval, percent
+from results.marks import MARKS
 from results.robust import SEEDS_FOR_INTERVALS, RobustRow, robust
 from results.sheet import Group, Line, Sheet, optional
 from results.statistics import Interval
-from results.tables import MARKS, MainTable
+from results.tables import MainTable
 
 
 def summaries(table: MainTable) -> Sheet | None:

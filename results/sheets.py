@@ -10,18 +10,23 @@ from results.display import NOTHING, percent
 from results.effects import FactorialEffect
 from results.headroom import Headroom
 from results.real_only import RealOnly
+from results.response_sheets import contamination, path
 from results.robust_sheets import summaries
 from results.sheet import Line, Sheet, by_condition, optional, plain, points, tested
 from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
 from results.tables import MainTable
-from results.tuning_sheets import budget, fronts, optimism
+from results.trial_sheets import checkpoints, cost, detector
+from results.tuning_sheets import budget, fronts, importance, optimism, tuning_gain
 from results.tuning_tables import Twin
 
 
 def sheets(table: MainTable) -> tuple[Sheet, ...]:
     """Every sheet that the study has something for, in the order of the report."""
-    found = (overview, ranks, headroom, real_only, factorial, both_ways, summaries, optimism, fronts, budget)
-    return tuple(sheet for make in found if (sheet := make(table)) is not None)
+    conditions = (overview, ranks, contamination, headroom, real_only)
+    parts = (path, factorial, both_ways, summaries)
+    tuning = (optimism, tuning_gain, importance, fronts)
+    trials = (checkpoints, detector, budget, cost)
+    return tuple(sheet for make in (*conditions, *parts, *tuning, *trials) if (sheet := make(table)) is not None)
 
 
 def left_out(table: MainTable) -> list[str]:

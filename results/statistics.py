@@ -69,6 +69,15 @@ def mean_interval(values: Sequence[float]) -> MeanInterval:
     return MeanInterval(n=len(x), mean=mean, interval=_t_interval(x, mean))
 
 
+def bounded_mean(values: Sequence[float], least: float, most: float) -> MeanInterval:
+    """As `mean_interval`, the interval cut off at the ends of the scale that the values are on: an error is from 0 to 100 %."""
+    found = mean_interval(values)
+    if found.interval is None:
+        return found
+    bounds = Interval(low=max(found.interval.low, least), high=min(found.interval.high, most))
+    return MeanInterval(n=found.n, mean=found.mean, interval=bounds)
+
+
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> PairedDifference:
     """Compare two arms measured on the same seeds: `a[i]` and `b[i]` belong to one seed block.
 

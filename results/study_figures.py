@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from results import figures
 from results.arrays import ArraysDamaged
+from results.captions.contamination import contamination_figure
 from results.captions.curves import detector_figure, learning_curves_figure, pseudo_labels_figure
 from results.captions.effects import effects_figure
 from results.captions.fronts import fronts_figure
 from results.captions.images import features_figure, images_figure
 from results.captions.page_figure import PageFigure
+from results.captions.path import path_figure
 from results.captions.profiles import profiles_figure
 from results.captions.ranks import ranks_figure
 from results.cells import CellRecords
 from results.comparison import comparison, rank_diagram
 from results.feature_maps import feature_maps
-from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS, PictureGrid
+from results.figures import PSEUDO_LABEL_METRICS, PictureGrid
+from results.last_step import DETECTOR_METRICS
 from results.manifest import StudyManifest
 from results.robust import profiles, robust
 from results.tables import ConditionTable, MainTable
@@ -68,6 +71,11 @@ def _of_study(table: MainTable) -> Iterator[PageFigure]:
         yield ranks_figure(ranks)
     if (summaries := robust(table)) and (shares := profiles(summaries)):
         yield profiles_figure(summaries, shares)
+    for response in table.contamination:
+        if response.measured:
+            figure = contamination_figure(response)
+            several = len(table.contamination) > 1
+            yield replace(figure, name=f"{figure.name}-{_file_name(response.title)}") if several else figure
 
 
 def _of_condition(table: ConditionTable, cells: Cells) -> Iterator[PageFigure]:
@@ -76,6 +84,8 @@ def _of_condition(table: ConditionTable, cells: Cells) -> Iterator[PageFigure]:
     effects = figures.effects(table)
     if effects.effects:
         yield effects_figure(effects)
+    if table.path and any(arm.error for arm in table.path.arms):
+        yield path_figure(table.path)
     if curves := figures.learning_curves(table, cells):
         yield learning_curves_figure(curves, *full)
     if labels := figures.quality_curves(table, cells, PSEUDO_LABEL_METRICS):

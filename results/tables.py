@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from results.cells import CellRecords, select_records
 from results.constraints import parse_constraint, violations
+from results.contamination import Response, contamination_responses
+from results.cost import Cost, cost, gpu_share
 from results.effects import FactorialEffects, factorial_effects
 from results.headroom import Headroom, headroom
+from results.importance import Importance, importance
+from results.last_step import Checkpoints, DetectorQuality, checkpoints, detector_quality
 from results.manifest import ArmInfo, ConditionInfo, LeftOut, Role, StudyManifest
+from results.marks import Mark
 from results.origins import origin_of
+from results.path import PartPath, add_one_in_path
 from results.real_only import RealOnly, real_only
 from results.records import TrialRecord
 from results.selection import taken_over
 from results.statistics import (
     ALPHA,
-    Interval,
     MeanInterval,
     PairedDifference,
+    bounded_mean,
     holm,
-    mean_interval,
     paired_difference,
     seeds_needed,
     smallest_sign_flip_p,
@@ -32,33 +37,15 @@ from results.tuning_tables import (
     Optimism,
     Spent,
     TuningCounts,
+    TuningGain,
     Twin,
     front,
     optimism,
     spent,
     tuning_counts,
+    tuning_gain,
     twins,
 )
-
-Mark = Literal[
-    "oracle",
-    "incomplete",
-    "unequal budget",
-    "underpowered",
-    "mixed code",
-    "asynchronous search",
-    "constraint not met",
-]
-
-MARKS: Mapping[Mark, str] = {
-    "oracle": "reads which images are synthetic: a bound, not a method; it is no part of the correction",
-    "incomplete": "a planned evaluation seed is missing or failed, or no tuning trial completed",
-    "unequal budget": "tuning trials that gave a result took at least one full trial less than in another arm of this table",
-    "underpowered": f"with this many pairs no difference, however large, reaches a corrected p of {ALPHA}",
-    "mixed code": "some trials were run with other training code, libraries or data than the rest, and are counted on request",
-    "asynchronous search": "suggestions and early stops depended on timing; another run may choose another configuration",
-    "constraint not met": "no tuning trial met the study's constraints; the one that came closest was evaluated",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,12 +84,21 @@ class Row:
     spent: Spent
     optimism: Optimism | None
     """None where nothing was chosen among several trials."""
+    gain: TuningGain | None
+    """None where nothing was chosen among several trials."""
+    importance: Importance | None
+    """None where nothing was searched, and in a study of before ranges were kept."""
+    checkpoints: Checkpoints | None
+    """None without curves of evaluation trials."""
+    detector: DetectorQuality | None
+    """None for an arm without a detector, and where no unlabelled image is synthetic."""
     best: BestConfig | None
     evaluation_failed: int
     steps: int
     """Training steps of all trials counted here: tuning, confirmation, evaluation."""
     seconds: float
-    """Their training time. Depends on the machine, so it is no part of `answers`."""
+    """Their training time. Depends on the machine, so it is no part of `answers`, and neither is `cost`."""
+    cost: Cost
     marks: tuple[Mark, ...]
 
     @property
@@ -118,7 +114,7 @@ class Row:
     def answers(self) -> dict[str, Any]:
         """The row as plain values without times: equal for two runs of one study, to the last bit."""
         plain = asdict(self)
-        del plain["seconds"]
+        del plain["seconds"], plain["cost"]
         return plain
 
 
@@ -141,6 +137,9 @@ class ConditionTable:
     """Where the study has oracles."""
     real_only: RealOnly | None = None
     """Where the study has a condition with the same real images and no synthetic ones."""
+
+    path: PartPath | None = None
+    """Where the study has a cumulative add-one-in design."""
 
     def row(self, arm: str) -> Row | None:
         """The row of that arm, None where the condition has none."""
@@ -200,6 +199,7 @@ class ConditionTable:
             "twins": [asdict(twin) for twin in self.twins],
             "headroom": asdict(self.headroom) if self.headroom else None,
             "real_only": asdict(self.real_only) if self.real_only else None,
+            "path": asdict(self.path) if self.path else None,
         }
 
 
@@ -210,6 +210,8 @@ class MainTable:
     study: str
     question: str
     conditions: tuple[ConditionTable, ...]
+    contamination: tuple[Response, ...] = ()
+    """One for each set of conditions that differ in the share of synthetic images alone."""
     left_out: tuple[LeftOut, ...] = ()
     """Arms that the study's designs name and that are not run by themselves."""
 
@@ -231,6 +233,7 @@ class MainTable:
             "question": self.question,
             "alpha": ALPHA,
             "conditions": [c.answers() for c in self.conditions],
+            "contamination": [asdict(response) for response in self.contamination],
             "left_out": [asdict(arm) for arm in self.left_out],
         }
 
@@ -249,13 +252,9 @@ def table_of_cells(manifest: StudyManifest, cells: Mapping[tuple[str, str], Cell
     return MainTable(
         study=manifest.study,
         question=manifest.question,
-        conditions=tuple(
-            _condition_table(
-                manifest,
-                condition,
-                cells,
-            )
-            for condition in manifest.conditions
+        conditions=tuple(_condition_table(manifest, condition, cells) for condition in manifest.conditions),
+        contamination=contamination_responses(
+            manifest, {c.name: _errors(_arms(manifest, c.name, cells)) for c in manifest.conditions}
         ),
         left_out=manifest.left_out,
     )
@@ -305,7 +304,7 @@ def _condition_table(
             seeds_planned=planned,
             seeds_completed=len(errors[name]),
             test_errors=tuple(errors[name].items()),
-            test_error=_error_interval(list(errors[name].values())) if errors[name] else None,
+            test_error=bounded_mean(list(errors[name].values()), 0.0, 100.0) if errors[name] else None,
             differences=tuple((s, errors[name][s] - base[s]) for s in shared[name]),
             difference=difference,
             p_holm=p_holm.get(name),
@@ -313,10 +312,15 @@ def _condition_table(
             tuning=counts,
             spent=spent(cell),
             optimism=optimism(cell),
+            gain=tuning_gain(cell),
+            importance=importance(cell),
+            checkpoints=checkpoints(cell),
+            detector=detector_quality(cell),
             best=_best_config(cell),
             evaluation_failed=sum(r.status == "failed" for r in cell.evaluation),
             steps=sum(r.steps for r in trials),
             seconds=math.fsum(r.seconds for r in trials),
+            cost=cost(cell, gpu_share(manifest, arm)),
             marks=tuple(mark for mark, holds in marks.items() if holds),
         )
 
@@ -331,6 +335,7 @@ def _condition_table(
         fronts=tuple(points for arm, cell in arms if (points := front(cell, arm.title))),
         headroom=headroom([arm for arm, _ in arms], errors, manifest.reference),
         real_only=_real_only(manifest, condition, cells, errors),
+        path=add_one_in_path(manifest, errors),
     )
 
 
@@ -369,12 +374,3 @@ def _best_config(cell: CellRecords) -> BestConfig | None:
     best = cell.choice.best
     suggested = taken_over(cell.cell, best) if cell.cell.inherits else dict(best.suggested)
     return BestConfig(number=best.number, val_error=cell.choice.val_error, suggested=suggested)
-
-
-def _error_interval(percent: Sequence[float]) -> MeanInterval:
-    """The mean's t interval, cut off at the ends of the scale: an error is from 0 to 100 %."""
-    found = mean_interval(percent)
-    if found.interval is None:
-        return found
-    low, high = max(found.interval.low, 0.0), min(found.interval.high, 100.0)
-    return MeanInterval(n=found.n, mean=found.mean, interval=Interval(low=low, high=high))

@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
 
-from results.display import NOTHING, count, number, setting, signed
+from results.display import NOTHING, count, number, p_value, percent, setting, signed
+from results.importance import DRAWS, FEWEST_TRIALS
 from results.sheet import Line, Sheet, by_condition, optional
 from results.tables import ConditionTable, MainTable, Row
-from results.tuning_tables import OBJECTIVE_TITLES, Optimism
+from results.tuning_tables import OBJECTIVE_TITLES, Optimism, TuningGain
 
 _CONFIRMED: Mapping[str, Callable[[Optimism], str]] = {
     "Chosen at": lambda o: number(o.chosen_at),
@@ -24,6 +25,12 @@ _UNCONFIRMED: Mapping[str, Callable[[Optimism], str]] = {
     "Test error": lambda o: optional(o.test),
     "Test − chosen": lambda o: optional(o.on_test, signed),
 }
+
+
+_FEW = (
+    f"It is told from {FEWEST_TRIALS} completed trials on: with fewer, the largest share is too often that of a hyperparameter "
+    "that does not matter."
+)
 
 
 def optimism(table: MainTable) -> Sheet | None:
@@ -72,6 +79,110 @@ def optimism(table: MainTable) -> Sheet | None:
         groups=by_condition(table, lines),
         notes=(mean,) if mean else (),
     )
+
+
+def tuning_gain(table: MainTable) -> Sheet | None:
+    """The defaults against the best that each search found; None where no search had the defaults among its trials."""
+    found = [row.gain for c in table.conditions for row in c.rows if row.gain]
+    gains = [g.gain for g in found if g.gain is not None]
+    if not gains:
+        return None
+
+    def line(row: Row, gain: TuningGain, reference: str) -> Line:
+        return Line(
+            cells=(
+                row.title,
+                count(gain.trials),
+                optional(gain.defaults),
+                number(gain.best),
+                optional(gain.gain, signed),
+                count(gain.found_at),
+            ),
+            values={
+                "arm": row.arm,
+                "title": row.title,
+                "trials": gain.trials,
+                "defaults": gain.defaults,
+                "best": gain.best,
+                "gain": gain.gain,
+                "found_at": gain.found_at,
+            },
+            reference=row.arm == reference,
+        )
+
+    return Sheet(
+        name="tuning-gain",
+        title="How much tuning mattered",
+        intro="Validation error in percent of the defaults, which every search tries first, and of the best trial; gain: the first "
+        "minus the second, in percentage points. Each is one training run on the tuning seed, and the best is the lowest of "
+        "many noisy ones: a gain is, if anything, too large, and never below zero.",
+        head=("Arm", "Completed trials", "Defaults", "Best found", "Gain", "Found at trial"),
+        groups=by_condition(table, lambda c: [line(r, r.gain, c.reference) for r in c.rows if r.gain]),
+        notes=(
+            f"Mean gain: {signed(fmean(gains))} points over {len(gains)} {'search' if len(gains) == 1 else 'searches'}.",
+            *(
+                ["A dash: the defaults did not train to the end, or the search began elsewhere."]
+                if len(gains) < len(found)
+                else []
+            ),
+            *(
+                [f"Which hyperparameters mattered is not told here. {_FEW}"]
+                if max(g.trials for g in found) < FEWEST_TRIALS
+                else []
+            ),
+        ),
+    )
+
+
+def importance(table: MainTable) -> Sheet | None:
+    """What each searched hyperparameter's part was; None where no search can tell."""
+    if not any(row.importance and row.importance.shares for c in table.conditions for row in c.rows):
+        return None
+    return Sheet(
+        name="importance",
+        title="Which hyperparameters mattered",
+        intro="How far a hyperparameter's values in the best tenth of the tuning trials lie from its values in all of them "
+        "(PED-ANOVA, Watanabe et al. 2023), as a share of the sum over those searched. It is about the ranges that were searched, "
+        "and each hyperparameter by itself. Some hyperparameter always has the largest share: p says whether chance would give "
+        "it too.",
+        head=("Arm", "Completed trials", "Hyperparameter", "Share", "p", "Holm p"),
+        groups=by_condition(table, lambda c: [line for row in c.rows for line in _shares(row)]),
+        notes=(
+            f"p: how often a share's divergence is as large when the errors are dealt out anew among the trials ({DRAWS} times); "
+            "Holm p: corrected over the hyperparameters of a search. Where the sampler follows what it found, good trials are "
+            "alike because they were sought out, and p is, if anything, too small.",
+            f"Completed trials: those that were stopped early are left out. {_FEW}",
+        ),
+        text=frozenset({0, 2}),
+    )
+
+
+def _shares(row: Row) -> Iterator[Line]:
+    """A line for each hyperparameter, or one that says why there are none."""
+    found = row.importance
+    if found is None:
+        return
+    for share in found.shares or (None,):
+        told = (
+            (share.name, percent(share.share), p_value(share.p), p_value(share.p_holm))
+            if share
+            else (f"not told: {found.problem}", NOTHING, NOTHING, NOTHING)
+        )
+        yield Line(
+            cells=(row.title, count(found.trials), *told),
+            values={
+                "arm": row.arm,
+                "title": row.title,
+                "trials": found.trials,
+                "best_trials": found.best,
+                "hyperparameter": share.name if share else None,
+                "share": share.share if share else None,
+                "p": share.p if share else None,
+                "p_holm": share.p_holm if share else None,
+                "problem": found.problem,
+            },
+            bold=bool(share and share.significant),
+        )
 
 
 def fronts(table: MainTable) -> Sheet | None:

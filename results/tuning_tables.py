@@ -93,6 +93,26 @@ class Optimism:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TuningGain:
+    """What a search found against the configuration that it began with. Validation errors in percent."""
+
+    defaults: float | None
+    """Of the defaults, the search's first suggestion; None where it was another one, did not complete, or trained for fewer steps
+    than the best did, as a population's first round does."""
+    best: float
+    """The lowest of all trials that completed."""
+    found_at: int
+    """How many trials had started when it did, itself counted."""
+    trials: int
+    """That completed, copies left out."""
+
+    @property
+    def gain(self) -> float | None:
+        """`defaults` minus `best`, in percentage points; at least 0, since the defaults are among the trials."""
+        return None if self.defaults is None else self.defaults - self.best
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Twin:
     """One ablated arm both ways: tuned itself, and with the full method's configuration. Differences in points."""
 
@@ -186,6 +206,22 @@ def optimism(cell: CellRecords) -> Optimism | None:
         fresh=None if choice.optimism is None else chosen_at + choice.optimism,
         frozen_at=choice.val_error,
         test=fmean(r.metrics["test_error"] for r in cell.measured) if cell.measured else None,
+    )
+
+
+def tuning_gain(cell: CellRecords) -> TuningGain | None:
+    """What the search found; None where the cell has nothing to search, or nothing completed."""
+    done = [r for r in cell.tuning if r.status == "completed" and r.same_as is None and "val_error" in r.metrics]
+    if cell.cell.inherits or cell.cell.tuning_trials < 2 or not done:
+        return None
+    best = min(done, key=lambda r: (r.metrics["val_error"], r.number))
+    first = next((r for r in done if r.number == 0 and r.steps >= best.steps), None)
+    began = first is not None and all(cell.cell.defaults.get(name) == v for name, v in first.suggested.items())
+    return TuningGain(
+        defaults=float(first.metrics["val_error"]) if first is not None and began else None,
+        best=float(best.metrics["val_error"]),
+        found_at=best.number + 1,
+        trials=len(done),
     )
 
 

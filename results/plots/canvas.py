@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -25,7 +26,7 @@ WIDTH = 9.0
 INK, MUTED, FAINT, PAPER = "#1c2733", "#5b6773", "#d9dee3", "#ffffff"
 GREY = "#8b96a1"
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#E69F00", "#56B4E9"
-LINE_LOOKS = (
+LINE_LOOKS: tuple[Mapping[str, Any], ...] = (
     {"color": BLUE, "linestyle": "-", "marker": "o"},
     {"color": VERMILLION, "linestyle": (0, (4, 1.6)), "marker": "s"},
     {"color": GREEN, "linestyle": (0, (1.2, 1.2)), "marker": "^"},

@@ -11,7 +11,7 @@ from results.sheet import Sheet
 from results.sheets import sheets
 from results.tables import ConditionTable, MainTable
 
-TERMINAL_SHEETS = ("headroom", "real-only", "factorial", "both-ways", "optimism")
+TERMINAL_SHEETS = ("rises", "headroom", "real-only", "additions", "factorial", "both-ways", "optimism")
 
 
 def render_terminal(table: MainTable) -> list[Table]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from orchestrator.arms import arm_parameters, crossed_parts, derive_arms, parts_
 from orchestrator.designs import add_one_in, factorial, leave_one_out, one_at_a_time, pairs
 from orchestrator.study import StudySpec
 from results.manifest import ArmInfo
+from results.path import arms_of_path
+from tests.unit.results.factories import manifest
 from trainables.algorithms import ALGORITHMS, closure
 
 
@@ -174,6 +177,16 @@ def test_every_arm_that_a_design_names_is_run_or_left_out_with_a_reason(spec: St
         }[design]()
     assert {f"rsmatch-{d.name}" for d in drafts} <= known
     assert set(spec.ablation.arms) <= known
+
+
+@settings(deadline=None)
+@given(ablated().filter(lambda s: "add-one-in" in s.ablation.design and s.ablation.path == "cumulative"))
+def test_the_report_finds_the_path_of_a_cumulative_design(spec: StudySpec) -> None:
+    derived = derive_arms(spec)
+    plain = manifest()
+    found = arms_of_path(replace(plain, arms=derived.arms, left_out=derived.left_out, reference=derived.arms[0].name))
+    steps = [d.off for d in add_one_in(parts_of(spec), cumulative=True) if d.nonsense is None]
+    assert [frozenset(a.off) for a in found] == steps
 
 
 @settings(deadline=None)

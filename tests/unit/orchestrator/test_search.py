@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 
 from orchestrator.cell import Cell
 from orchestrator.search import CellSearch
+from results.manifest import RangeInfo
 from results.records import TrialRecord
 from tests.unit.orchestrator.worlds import World, plan_of, run
 
@@ -87,3 +88,18 @@ def test_an_off_components_parameters_are_not_suggested() -> None:
     spaces = {c.arm.name: set(c.space) for c in plan.cells}
     assert spaces["rsmatch-without-detector"] == spaces["fixmatch"] == {"threshold", "unlabelled_weight"}
     assert spaces["rsmatch"] > spaces["fixmatch"]
+
+
+def test_the_report_learns_what_was_searched() -> None:
+    ranges = {"threshold": {"low": 0.5, "high": 0.9}, "queue_size": {"low": 4, "high": 8, "log": True}}
+    cell, records = searched(spaces=["thresholds", "detector"], ranges=ranges)
+    known = cell.info.space
+    assert set(known) == set(cell.space) == set(records[0].suggested)
+    assert known["threshold"] == RangeInfo(low=0.5, high=0.9)
+    assert known["queue_size"] == RangeInfo(low=4, high=8, log=True)
+    assert known["queue_size"].whole
+    assert all(known[name].holds(value) for r in records for name, value in r.suggested.items())
+    assert not any(known[name].holds(value) for name, value in {"threshold": 0.95, "queue_size": True}.items())
+    choices, _ = searched(ranges={"threshold": {"choices": [0.5, 0.9]}})
+    assert choices.info.space["threshold"] == RangeInfo(choices=(0.5, 0.9))
+    assert plan_of(search={"trials": 0}).cells[0].info.space == {}

@@ -6,7 +6,8 @@ import pytest
 from results import figures
 from results.arrays import ArraysDamaged
 from results.cells import select_records
-from results.figures import DETECTOR_METRICS, PSEUDO_LABEL_METRICS
+from results.figures import PSEUDO_LABEL_METRICS
+from results.last_step import DETECTOR_METRICS
 from results.plots.effects import draw_effects
 from results.plots.fronts import draw_fronts
 from results.plots.images import draw_pictures

@@ -80,7 +80,7 @@ def test_every_file_is_written(whole):
     folder, report, _ = whole
     names = {str(p.relative_to(folder / "report")) for p in report.files}
     figures = ("effects", "learning-curves", "pseudo-labels", "detector", "images")
-    tables = {"report.html", "document.tex", "optimism.csv", "budget.csv"}
+    tables = {"report.html", "document.tex", *(f"{n}.csv" for n in ("optimism", "checkpoints", "budget", "cost"))}
     tables |= {f"table.{kind}" for kind in ("md", "tex", "csv", "parquet", "json")}
     drawn = {f"figures/{n}.{kind}" for n in figures for kind in ("svg", "pdf", "csv")}
     assert names == tables | drawn - {"figures/images.csv"}

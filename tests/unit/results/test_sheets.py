@@ -30,12 +30,12 @@ def by_name(table):
 
 def test_a_plain_study_has_only_what_it_can_say():
     study = manifest()
-    assert list(by_name(main_table(study, study_records(study)))) == ["optimism", "budget"]
+    assert list(by_name(main_table(study, study_records(study)))) == ["optimism", "checkpoints", "budget", "cost"]
     assert list(by_name(main_table(replace(study, cells=()), []))) == []
 
 
 def test_a_rich_study_has_every_sheet(table):
-    assert list(by_name(table)) == ["factorial", "both-ways", "optimism", "pareto", "budget"]
+    assert list(by_name(table)) == ["factorial", "both-ways", "optimism", "pareto", "budget", "cost"]
     several = main_table(*rich_study(conditions=("half", "most")))
     assert next(iter(by_name(several))) == "overview"
     assert [len(g.lines) for g in by_name(several)["both-ways"].groups] == [7, 7]

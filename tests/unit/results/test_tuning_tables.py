@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from results.cells import select_records
 from results.manifest import ArmInfo, CellInfo
+from results.sheets import sheets
 from results.statistics import paired_difference
 from results.tables import main_table
-from results.tuning_tables import non_dominated
+from results.tuning_tables import non_dominated, tuning_gain
 from tests.unit.results.factories import (
     GENERATION,
     evaluations,
@@ -136,6 +137,63 @@ def test_optimism_with_confirmation_is_seen_on_fresh_seeds():
 def test_a_single_trial_has_no_optimism():
     study = manifest(tuning_trials=1)
     assert all(r.optimism is None for r in main_table(study, study_records(study)).conditions[0].rows)
+
+
+DEFAULTS = {"threshold": 0.95, "queue_size": 16}
+
+
+def gain_of(*trials, **changes):
+    """The gain of a search whose trials have these (validation error, suggestion, other changes)."""
+    study = manifest(tuning_trials=4)
+    cell = dataclasses.replace(study.cells[0], **{"defaults": DEFAULTS, **changes})
+    records = [
+        tuning(number, error, suggested=suggested, **more) for number, (error, suggested, more) in enumerate(trials)
+    ]
+    return tuning_gain(select_records(dataclasses.replace(study, cells=(cell,)), records)["rsmatch", "half"])
+
+
+OWN, OTHER, THIRD = ({"threshold": t} for t in (0.95, 0.9, 0.8))
+
+
+def test_gain_is_the_defaults_against_the_lowest_and_when_it_was_found():
+    found = gain_of((12.0, OWN, {}), (13.0, OTHER, {}), (9.5, THIRD, {}), (9.5, OTHER, {}))
+    assert (found.defaults, found.best, found.gain, found.found_at, found.trials) == (12.0, 9.5, 2.5, 3, 4)
+    best = gain_of((9.0, OWN, {}), (13.0, OTHER, {}))
+    assert (best.gain, best.found_at) == (0.0, 1)
+
+
+def test_gain_is_unknown_where_the_defaults_were_not_tried_or_did_not_complete():
+    assert gain_of((12.0, OTHER, {}), (9.0, THIRD, {})).gain is None
+    assert gain_of((12.0, {"data.labels_per_class": 4}, {}), (9.0, THIRD, {})).defaults is None
+    stopped = gain_of((12.0, OWN, {"status": "pruned"}), (9.0, OTHER, {}), (8.0, THIRD, {"status": "pruned"}))
+    assert (stopped.defaults, stopped.best, stopped.trials) == (None, 9.0, 1)
+    shorter = gain_of((12.0, OWN, {"steps": 250}), (9.0, OTHER, {}))
+    assert (shorter.defaults, shorter.best) == (None, 9.0)
+    copied = gain_of((12.0, OWN, {}), (9.0, OTHER, {"same_as": "another"}))
+    assert (copied.best, copied.trials) == (12.0, 1)
+
+
+def test_nothing_was_gained_where_nothing_was_searched():
+    assert gain_of() is None
+    assert gain_of((12.0, OWN, {}), tuning_trials=1) is None
+    assert main_table(*both_ways(ERRORS)).conditions[0].row(INHERITED).gain is None
+
+
+def test_the_sheet_of_gains_says_what_is_missing():
+    study = manifest(tuning_trials=4)
+    study = dataclasses.replace(
+        study, cells=tuple(dataclasses.replace(c, defaults=DEFAULTS if c.arm == FULL else {}) for c in study.cells)
+    )
+    records = [tuning(n, e, suggested=s) for n, (e, s) in enumerate([(12.0, OWN), (9.0, OTHER)])]
+    records += [tuning(0, 9.0, cell=f"cell-{OFF}", arm=OFF, suggested=OWN)]
+    (sheet,) = [s for s in sheets(main_table(study, records)) if s.name == "tuning-gain"]
+    assert [line.cells for line in sheet.lines] == [
+        ("RSMatch", "2", "12.00", "9.00", "+3.00", "2"),
+        ("RSMatch without class-wise queue", "1", "–", "9.00", "–", "1"),
+    ]
+    assert sheet.notes[0] == "Mean gain: +3.00 points over 1 search."
+    assert sheet.notes[1].startswith("A dash")
+    assert sheet.notes[2].startswith("Which hyperparameters mattered is not told here.")
 
 
 def fronts(points, **changes):

@@ -1,0 +1,186 @@
+"""Sheets about trials themselves: best checkpoints, the detector at the last step, and time."""
+
+from __future__ import annotations
+
+from results.cost import Cost, total
+from results.display import NOTHING, count, duration, interval, number, signed
+from results.last_step import Checkpoints, DetectorQuality
+from results.sheet import Group, Line, Sheet, by_condition
+from results.statistics import Interval, MeanInterval
+from results.tables import MainTable, Row
+
+
+def checkpoints(table: MainTable) -> Sheet | None:
+    """The last checkpoint against the best one; None without curves of evaluation trials."""
+    found = [row.checkpoints for c in table.conditions for row in c.rows if row.checkpoints]
+    if not found:
+        return None
+    fewest, most = min(f.reports[0] for f in found), max(f.reports[1] for f in found)
+    reports = str(fewest) if fewest == most else f"{fewest} to {most}"
+    return Sheet(
+        name="checkpoints",
+        title="What choosing the best checkpoint would have claimed",
+        intro="Every trial of this study is judged at its last step. Lowest: the lowest validation error along an evaluation "
+        f"trial's curve, one of {reports} values. Last − lowest, in percentage points: by so much the same training would "
+        "look better if its best checkpoint were picked on the images that it is judged by. It is never below zero, so it is not "
+        "tested.",
+        head=("Arm", "Seeds", "Last", "Lowest", "Last − lowest", "95% interval", "Last is lowest"),
+        groups=by_condition(
+            table,
+            lambda c: [_checkpoint(r, r.checkpoints, r.arm == c.reference) for r in c.rows if r.checkpoints],
+        ),
+        notes=(
+            "Means over evaluation seeds of validation errors in percent, with Student's t 95% interval. Last is lowest: seeds in "
+            "which the last step has the lowest error. Picking checkpoints would favour the arms with the larger differences.",
+        ),
+    )
+
+
+def _checkpoint(row: Row, found: Checkpoints, reference: bool) -> Line:
+    bounds = found.flattery.interval
+    return Line(
+        cells=(
+            row.title,
+            str(found.flattery.n),
+            number(found.last),
+            number(found.lowest),
+            signed(found.flattery.mean),
+            interval(bounds, sign=True),
+            f"{found.at_last} of {found.flattery.n}",
+        ),
+        values={
+            "arm": row.arm,
+            "title": row.title,
+            "seeds": found.flattery.n,
+            "fewest_reports": found.reports[0],
+            "most_reports": found.reports[1],
+            "last": found.last,
+            "lowest": found.lowest,
+            **_mean_values("last_minus_lowest", found.flattery),
+            "last_is_lowest": found.at_last,
+        },
+        reference=reference,
+    )
+
+
+def detector(table: MainTable) -> Sheet | None:
+    """The detector at the last step; None where no arm has one that met synthetic images."""
+    if not any(row.detector for c in table.conditions for row in c.rows):
+        return None
+    return Sheet(
+        name="detector-quality",
+        title="The detector at the last step",
+        intro="How well each arm with a detector tells synthetic from real unlabelled images; synthetic counts as positive. "
+        "Means over evaluation seeds with Student's t 95% interval, over the training images of the last report. "
+        "By chance the AUROC is 50%, and the precision is the share of synthetic images.",
+        head=("Arm", "Seeds", "AUROC", "95% interval", "Precision", "95% interval", "Recall", "95% interval"),
+        groups=by_condition(
+            table, lambda c: [_detector(r, r.detector, r.arm == c.reference) for r in c.rows if r.detector]
+        ),
+        notes=(
+            "Precision: of the images that the arm treats as synthetic, the share that is; over seeds in which it treats any so. "
+            "Recall: of the synthetic images, the share that it treats so. Over all generators together: records do not tell them "
+            "apart. Arms without a detector, and conditions without synthetic images, are left out.",
+        ),
+    )
+
+
+def _detector(row: Row, found: DetectorQuality, reference: bool) -> Line:
+    three = {"auroc": found.auroc, "precision": found.precision, "recall": found.recall}
+    return Line(
+        cells=(row.title, str(found.seeds), *(text for one in three.values() for text in _shares(one))),
+        values={
+            "arm": row.arm,
+            "title": row.title,
+            "seeds": found.seeds,
+            **{key: value for name, one in three.items() for key, value in _mean_values(name, one).items()},
+        },
+        reference=reference,
+    )
+
+
+def _shares(found: MeanInterval | None) -> tuple[str, str]:
+    """Mean and interval of a share as percentages."""
+    if found is None:
+        return NOTHING, ""
+    bounds = found.interval
+    return f"{number(100 * found.mean, 1)}%", _percents(bounds) if bounds else ""
+
+
+def _percents(bounds: Interval) -> str:
+    return f"[{number(100 * bounds.low, 1)}, {number(100 * bounds.high, 1)}]"
+
+
+def _mean_values(name: str, found: MeanInterval | None) -> dict[str, float | None]:
+    bounds = found.interval if found else None
+    return {
+        name: found.mean if found else None,
+        f"{name}_low": bounds.low if bounds else None,
+        f"{name}_high": bounds.high if bounds else None,
+    }
+
+
+def cost(table: MainTable) -> Sheet | None:
+    """Time by arm and in total; None where no trial has run."""
+    every = total(row.cost for c in table.conditions for row in c.rows)
+    if not every.trials:
+        return None
+    groups = by_condition(
+        table,
+        lambda c: [
+            *(_cost(r.title, r.arm, r.cost, every, reference=r.arm == c.reference) for r in c.rows),
+            _cost("Total", None, total(r.cost for r in c.rows), every),
+        ],
+    )
+    if len(table.conditions) > 1:
+        line = _cost("Total", None, every, every)
+        whole = Line(cells=line.cells, values={"condition": None, **line.values})
+        groups = (*groups, Group(title="All conditions", lines=(whole,)))
+    notes = [
+        "Training: training and validation in all phases, confirmation counted to tuning. Set-up: loading of images and weights "
+        "before the first step. Counted are the trials that the tables rest on: not those of earlier configurations, "
+        "not earlier attempts at a trial that failed, and not the training of generators.",
+    ]
+    if every.whole_gpus:
+        notes.append(
+            "GPU-hours are at most so many: the share of a GPU that a trial held is not known, so that each "
+            "counts with a whole one."
+        )
+    return Sheet(
+        name="cost",
+        title="What it took in time",
+        intro="Time of training by arm, as measured on the machines that the trials ran on; another machine gives other times.",
+        head=(
+            *("Arm", "Trials", "Steps", "Tuning", "Evaluation", "Training", "Set-up"),
+            *(("GPU-hours",) if every.gpu_seconds else ()),
+        ),
+        groups=groups,
+        notes=tuple(notes),
+    )
+
+
+def _cost(title: str, arm: str | None, found: Cost, every: Cost, *, reference: bool = False) -> Line:
+    return Line(
+        cells=(
+            title,
+            count(found.trials),
+            count(found.steps),
+            duration(found.tuning_seconds),
+            duration(found.evaluation_seconds),
+            duration(found.seconds),
+            duration(found.setup_seconds),
+            *((number(found.gpu_seconds / 3600),) if every.gpu_seconds else ()),
+        ),
+        values={
+            "arm": arm,
+            "title": title,
+            "trials": found.trials,
+            "steps": found.steps,
+            "tuning_seconds": found.tuning_seconds,
+            "evaluation_seconds": found.evaluation_seconds,
+            "training_seconds": found.seconds,
+            "setup_seconds": found.setup_seconds,
+            "gpu_hours": found.gpu_seconds / 3600,
+        },
+        reference=reference,
+    )
