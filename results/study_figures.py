@@ -58,6 +58,8 @@ def study_figures(manifest: StudyManifest, table: MainTable, cells: Cells, study
                 name += "-"
             names.add(name)
             drawn.append(figure.of_condition(name, condition.title) if several else figure)
+    if (summaries := robust(table)) and (shares := profiles(summaries)):
+        drawn.append(profiles_figure(summaries, shares))
     if not drawn:
         notes.append("No evaluation trial has completed yet, so there are no differences and no curves to draw.")
     if pictures:
@@ -69,8 +71,6 @@ def _of_study(table: MainTable) -> Iterator[PageFigure]:
     """Figures over all conditions."""
     if ranks := rank_diagram(comparison(table)):
         yield ranks_figure(ranks)
-    if (summaries := robust(table)) and (shares := profiles(summaries)):
-        yield profiles_figure(summaries, shares)
     for response in table.contamination:
         if response.measured:
             figure = contamination_figure(response)
