@@ -27,7 +27,7 @@ app = typer.Typer(
 for _command in (
     *(running.run, planning.plan, running.submit, running.status, running.report),
     *(browsing.ui, browsing.dashboard, browsing.sync),
-    *(planning.data, planning.doctor),
+    *(planning.data, planning.schema, planning.doctor),
 ):
     app.command()(_command)
 app.command(name="list")(planning.list_)

@@ -147,3 +147,10 @@ def doctor(
         new_console().print(findings_table(findings))
     if not all(f["ok"] for f in findings if f["required"]):
         raise typer.Exit(SOME_FAILED)
+
+
+def schema() -> None:
+    """Print the JSON Schema of study files, with which editors complete and check them."""
+    from orchestrator.schema import schema_text
+
+    typer.echo(schema_text(), nl=False)
