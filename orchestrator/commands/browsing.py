@@ -8,13 +8,17 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.commands.completion import studies_and_files
 from orchestrator.commands.options import SOME_FAILED, WRONG_INPUT, Runs, StudyName, study_dir
 from orchestrator.data_errors import data_errors
 from orchestrator.printing import complain, new_console, show_mirror_check, warn
 
 
 def ui(
-    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Open the page of this study")] = None,
+    study: Annotated[
+        str | None,
+        typer.Argument(metavar="[STUDY]", help="Open the page of this study", autocompletion=studies_and_files),
+    ] = None,
     runs: Runs = Path("runs"),
     host: Annotated[
         str, typer.Option(help="Interface to listen on; on any but loopback MLflow asks for a password")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from orchestrator.commands.completion import KINDS, kinds
 from orchestrator.commands.options import SOME_FAILED, Json, Overrides, Runs, StudyFile
 from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError, did_you_mean
@@ -121,15 +122,26 @@ def data(
 
 
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="algorithms, components, datasets, generators or spaces")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            help="algorithms, components, datasets, designs, generators, networks, samplers or spaces",
+            autocompletion=kinds,
+        ),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """List what studies can name."""
-    from orchestrator.listing import KINDS, listing
+    from orchestrator.listing import entries, listing
 
     if kind is not None and kind not in KINDS:
         raise AblateError(f"ablate list: no kind '{kind}'{did_you_mean(kind, KINDS)}")
+    chosen = KINDS if kind is None else (kind,)
+    if as_json:
+        print_json({name: entries(name) for name in chosen})
+        return
     console = new_console()
-    for name in KINDS if kind is None else (kind,):
+    for name in chosen:
         console.print(listing(name))
 
 
