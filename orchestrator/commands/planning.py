@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.text import Text
 
 from orchestrator.commands.completion import KINDS, kinds
@@ -95,6 +96,7 @@ def data(
     steps: Annotated[int | None, typer.Option(min=1, max=10_000, help="Of its sampler")] = None,
     batch: Annotated[int | None, typer.Option(min=1, max=4096, help="Images at once")] = None,
     resolution: Annotated[int | None, typer.Option(min=8, max=8192, help="Side at which it works, in pixels")] = None,
+    as_json: Json = False,
 ) -> None:
     """Build a study's data and show it: counts, hashes, and a picture grid of real and synthetic images."""
     from orchestrator.study import load_study
@@ -115,10 +117,14 @@ def data(
             "ablate data: --synthesize FOLDER and --pipeline PATH_OR_NAME go together, the others with them"
         )
     loaded = load_study(study, overrides or [])
-    from orchestrator.data_summary import show_data
+    from orchestrator.data_summary import show_data, summarise_data
 
     with data_errors():
-        show_data(loaded, runs, new_console())
+        if as_json:  # what is made meanwhile is said beside it
+            print_json(summarise_data(loaded, runs, Console(stderr=True)))
+        else:
+            console = new_console()
+            show_data(summarise_data(loaded, runs, console), console)
 
 
 def list_(
@@ -149,14 +155,17 @@ def doctor(
     address: Annotated[str | None, typer.Option(help="Look at a cluster's job server too, http://HEAD:8265")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check what this machine can do, and say what is missing and how to get it."""
-    from orchestrator.doctor import examine, findings_table
+    """Check what this machine can do, and say what is missing and what to do about it, in order."""
+    from orchestrator.doctor import examine, findings_table, remedies, to_fix
 
     findings = examine(address)
     if as_json:
-        print_json({"ok": all(f["ok"] for f in findings), "findings": findings})
+        print_json({"ok": all(f["ok"] for f in findings), "findings": findings, "to_fix": to_fix(findings)})
     else:
-        new_console().print(findings_table(findings))
+        console = new_console()
+        console.print(findings_table(findings))
+        for line in remedies(findings):
+            console.print(Text(line), soft_wrap=True)
     if not all(f["ok"] for f in findings if f["required"]):
         raise typer.Exit(SOME_FAILED)
 
