@@ -45,7 +45,19 @@ def test_commands_run_in_order(tmp_path):
     (tmp_path / "studies" / "digits.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     commands = [shlex.split(line)[1:] for line in shell_lines(README) if line.startswith("ablate ")]
     verbs = [c[0] for c in commands]
-    assert set(verbs) >= {"run", "plan", "status", "report", "ui", "dashboard", "sync", "data", "list", "doctor"}
+    assert set(verbs) >= {
+        "run",
+        "plan",
+        "status",
+        "report",
+        "ui",
+        "dashboard",
+        "sync",
+        "data",
+        "list",
+        "doctor",
+        "init",
+    }
     for arguments in commands:
         if arguments[0] in ("ui", "dashboard"):
             serves(arguments, tmp_path)
