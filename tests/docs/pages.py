@@ -26,8 +26,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def shell_lines(page: Path) -> list[str]:
-    """The commands of a page, without comments."""
-    lines = [
-        shlex.join(shlex.split(line, comments=True)) for block in blocks(page, "sh") for line in block.splitlines()
-    ]
+    """The commands of a page, each on one line and without comments."""
+    whole = [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
+    lines = [shlex.join(shlex.split(line, comments=True)) for line in whole]
     return [line for line in lines if line]

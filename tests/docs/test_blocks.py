@@ -21,6 +21,7 @@ from orchestrator.errors import InputError
 from orchestrator.schema import study_schema
 from orchestrator.study import StudySpec, load_study
 from orchestrator.study_plan import make_plan
+from orchestrator.study_rules import SIGNIFICANCE, smallest_p
 from tests.docs.pages import DOCS, PAGES, README, ROOT, blocks, name_of, shell_lines
 from trainables.data import dataset_of
 
@@ -130,6 +131,16 @@ def test_every_block_says_its_language(page):
 def test_links_between_files_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert Path(os.path.normpath(page.parent / target)).exists(), target
+
+
+def test_the_numbers_on_the_page_about_p_values_are_right():
+    text = (DOCS / "howto" / "p-values.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| ([0-9.]+) \| (\d+) \|$", text, flags=re.MULTILINE)
+    assert [int(seeds) for seeds, _, _ in rows] == list(range(3, 11))
+    for seeds, smallest, comparisons in rows:
+        assert float(smallest) == pytest.approx(smallest_p(int(seeds)), abs=6e-5)
+        most = max([0, *(c for c in range(1, 100) if c * smallest_p(int(seeds)) <= SIGNIFICANCE)])
+        assert int(comparisons) == most
 
 
 def test_the_readmes_mistakes_are_refused_in_its_words(tmp_path, monkeypatch):
