@@ -4,6 +4,9 @@ MLflow's sidebar shows its GenAI pages unless the browser remembers otherwise, a
 said. So the page itself is served with a line that lets a browser that remembers nothing remember model training; what somebody
 chooses after that stays. The assistant's panel, which would cover the table at the first visit, stays closed in the same way.
 
+The report's links name a trial by study and trial id, `/ablate/STUDY/TRIAL`, for only the store knows its run's id: a page there
+asks the store with the rights of whoever opened it, and goes on to the run.
+
 `mlflow server --app-name ablate` runs it.
 """
 
@@ -24,7 +27,32 @@ REMEMBERED = {
     "mlflow.assistant.panelOpen_v1": False,
 }
 """Keys of the browser's local storage, as MLflow 3.17 names them, and their values."""
+TRIAL_PATH = "/ablate/"
 _END_OF_HEAD = b"</head>"
+_TO_TRIAL = b"""<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>To the trial's run</title></head>
+<body><main><p id="said">Looking for the trial's run &hellip;</p></main><script>
+(async () => {
+  const say = (text) => { document.getElementById("said").textContent = text; };
+  const [study, trial] = location.pathname.split("/").slice(2).map(decodeURIComponent);
+  const ask = async (path, options) => {
+    const answer = await fetch("/ajax-api/2.0/mlflow/" + path, options);
+    return answer.ok ? answer.json() : null;
+  };
+  if (!study || !/^[0-9A-Za-z_-]+$/.test(trial || "") || /['`\\\\]/.test(study)) return say("This address names no trial.");
+  const found = await ask("experiments/get-by-name?experiment_name=" + encodeURIComponent(study));
+  if (!found) return say("MLflow has no study " + study + " here; `ablate sync` writes it.");
+  const id = found.experiment.experiment_id;
+  const search = await ask("runs/search", {
+    method: "POST", headers: {"Content-Type": "application/json"},
+    body: JSON.stringify({experiment_ids: [id], max_results: 1, filter: "tags.`ablate.key` = 'trial:" + study + ":" + trial + "'"}),
+  });
+  const run = search && search.runs && search.runs[0];
+  if (!run) return say("MLflow does not have this trial yet; `ablate sync` writes it.");
+  location.replace("/#/experiments/" + id + "/runs/" + run.info.run_id);
+})();
+</script></body></html>
+"""
+_HTML = [(b"content-type", b"text/html; charset=utf-8")]
 
 
 def script() -> bytes:
@@ -37,7 +65,9 @@ def script() -> bytes:
 
 
 class WithScript:
-    """An ASGI application whose start page has `script()` in its head; everything else passes through untouched.
+    """An ASGI application whose start page has `script()` in its head, and which leads from a trial to its run.
+
+    Everything else passes through untouched.
 
     Args:
         app: MLflow's.
@@ -48,6 +78,9 @@ class WithScript:
 
     async def __call__(self, scope: Scope, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
         """Answer a request."""
+        if scope["type"] == "http" and scope["path"].startswith(TRIAL_PATH) and scope["method"] == "GET":
+            await _answer(send, {"type": "http.response.start", "status": 200, "headers": _HTML}, _TO_TRIAL)
+            return
         if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
@@ -62,13 +95,12 @@ class WithScript:
                 return
             body.extend(message.get("body", b""))
             if not message.get("more_body"):
-                await _answer(send, started, bytes(body))
+                await _answer(send, started, bytes(body).replace(_END_OF_HEAD, script() + _END_OF_HEAD, 1))
 
         await self._app({**scope, "headers": headers}, receive, held)
 
 
 async def _answer(send: Send, started: Message, body: bytes) -> None:
-    body = body.replace(_END_OF_HEAD, script() + _END_OF_HEAD, 1)
     dropped = (b"content-length", b"etag", b"last-modified")
     headers = [(k, v) for k, v in started["headers"] if k.lower() not in dropped]
     await send({**started, "headers": [*headers, (b"content-length", str(len(body)).encode())]})

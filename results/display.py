@@ -1,9 +1,11 @@
-"""How numbers are written, the same in every format: two decimals, true minus signs, a dash for what is not there."""
+"""How numbers are written, the same in every format: decimals as intervals justify, true minus signs, a dash for nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median, stdev
 from typing import Any
 
 from results.statistics import ALPHA, Interval
@@ -29,6 +31,37 @@ def number(value: float, decimals: int = 2) -> str:
     return text.replace("-", "−")
 
 
+def decimals_for(half_widths: Iterable[float], otherwise: int = 2) -> int:
+    """Decimals that show two digits of the typical (median) half-width of some intervals, 0 to 4.
+
+    `otherwise` where there is no interval that has a width.
+    """
+    widths = [w for w in half_widths if w > 0]
+    if not widths:
+        return otherwise
+    return min(4, max(0, 1 - math.floor(math.log10(median(widths)))))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Precision:
+    """Decimals of a table's numbers."""
+
+    error: int = 2
+    difference: int = 2
+
+
+def precision(table: ConditionTable, decimals: int | None = None) -> Precision:
+    """As many decimals as the table's intervals justify, or `decimals`."""
+    if decimals is not None:
+        return Precision(error=decimals, difference=decimals)
+    errors = [r.test_error.interval for r in table.rows if r.test_error]
+    differences = [r.difference.interval for r in table.rows if r.difference]
+    return Precision(
+        error=decimals_for((i.high - i.low) / 2 for i in errors if i),
+        difference=decimals_for((i.high - i.low) / 2 for i in differences if i),
+    )
+
+
 def percent(share: float) -> str:
     """`62%`, of a share in 0..1 or beyond."""
     return f"{number(100 * share, 0)}%"
@@ -40,12 +73,12 @@ def signed(value: float, decimals: int = 2) -> str:
     return text if text.startswith("−") or not text.strip("0.") else f"+{text}"
 
 
-def interval(bounds: Interval | None, *, sign: bool = False) -> str:
+def interval(bounds: Interval | None, *, sign: bool = False, decimals: int = 2) -> str:
     """`[11.20, 13.40]`; empty where there is none."""
     if bounds is None:
         return ""
     write = signed if sign else number
-    return f"[{write(bounds.low)}, {write(bounds.high)}]"
+    return f"[{write(bounds.low, decimals)}, {write(bounds.high, decimals)}]"
 
 
 def p_value(p: float | None) -> str:
@@ -95,9 +128,13 @@ class DisplayRow:
     baseline: bool
     oracle: bool
     significant: bool
+    best: bool
+    """The lowest error of the table, where that is more than noise."""
     seeds: str
     error: str
     error_interval: str
+    error_std: str
+    """Mean ± sample standard deviation over seeds."""
     difference: str
     difference_interval: str
     p: str
@@ -107,6 +144,8 @@ class DisplayRow:
     evaluation_failed: str
     steps: str
     time: str
+    seconds: float
+    """What `time` says, to sort by."""
     seeds_marks: str
     """Signs that concern the seeds and the records: incomplete, mixed code."""
     tuning_marks: str
@@ -122,13 +161,38 @@ class DisplayRow:
         return self.title_marks + self.seeds_marks + self.tuning_marks + self.underpowered
 
 
-def display_rows(table: ConditionTable) -> list[DisplayRow]:
-    """The rows of a table as text."""
-    return [display_row(row, is_reference=row.arm == table.reference) for row in table.rows]
+def display_rows(table: ConditionTable, decimals: int | None = None) -> list[DisplayRow]:
+    """The rows of a table as text, with as many decimals as its intervals justify, or `decimals`."""
+    digits = precision(table, decimals)
+    best = best_arm(table)
+    return [
+        display_row(row, is_reference=row.arm == table.reference, is_best=row.arm == best, digits=digits)
+        for row in table.rows
+    ]
 
 
-def display_row(row: Row, *, is_reference: bool = False) -> DisplayRow:
-    """One arm as text."""
+def best_arm(table: ConditionTable) -> str | None:
+    """The arm with the lowest error, oracles aside, if that holds after correction; None where it is within noise.
+
+    The full method must differ significantly from the arm that comes next, any other arm from the full method.
+    """
+    ranked = sorted((r for r in table.rows if r.test_error and r.role != "oracle"), key=_mean_error)
+    if len(ranked) < 2:
+        return None
+    first, second = ranked[:2]
+    telling = second if first.arm == table.reference else first
+    return first.arm if telling.significant else None
+
+
+def _mean_error(row: Row) -> float:
+    return row.test_error.mean if row.test_error else math.inf
+
+
+def display_row(
+    row: Row, *, is_reference: bool = False, is_best: bool = False, digits: Precision | None = None
+) -> DisplayRow:
+    """One arm as text; two decimals unless `digits` says otherwise."""
+    digits = digits or Precision()
     error, difference = row.test_error, row.difference
     effect = difference.effect_size if difference else None
     return DisplayRow(
@@ -138,11 +202,17 @@ def display_row(row: Row, *, is_reference: bool = False) -> DisplayRow:
         baseline=row.role == "baseline",
         oracle=row.role == "oracle",
         significant=row.significant,
+        best=is_best,
         seeds=f"{row.seeds_completed}/{row.seeds_planned}",
-        error=number(error.mean) if error else NOTHING,
-        error_interval=interval(error.interval) if error else "",
-        difference="reference" if is_reference else signed(difference.mean) if difference else NOTHING,
-        difference_interval=interval(difference.interval, sign=True) if difference else "",
+        error=number(error.mean, digits.error) if error else NOTHING,
+        error_interval=interval(error.interval, decimals=digits.error) if error else "",
+        error_std=_with_std(row, digits.error),
+        difference="reference"
+        if is_reference
+        else signed(difference.mean, digits.difference)
+        if difference
+        else NOTHING,
+        difference_interval=interval(difference.interval, sign=True, decimals=digits.difference) if difference else "",
         p="" if is_reference else p_value(difference.p if difference else None),
         p_holm="" if is_reference else p_value(row.p_holm),
         effect="" if is_reference else NOTHING if effect is None else signed(effect),
@@ -150,11 +220,20 @@ def display_row(row: Row, *, is_reference: bool = False) -> DisplayRow:
         evaluation_failed=str(row.evaluation_failed),
         steps=count(row.steps),
         time=duration(row.seconds),
+        seconds=round(row.seconds, 3),
         seeds_marks=_signs(row, "incomplete", "mixed code"),
         tuning_marks=_signs(row, "unequal budget", "asynchronous search", "constraint not met"),
         underpowered=_signs(row, "underpowered"),
         title_marks=_signs(row, "oracle"),
     )
+
+
+def _with_std(row: Row, decimals: int) -> str:
+    errors = [error for _, error in row.test_errors]
+    if row.test_error is None:
+        return NOTHING
+    mean = number(row.test_error.mean, decimals)
+    return f"{mean} ± {number(stdev(errors), decimals)}" if len(errors) > 1 else mean
 
 
 def _signs(row: Row, *marks: Mark) -> str:
@@ -167,7 +246,8 @@ def footnotes(table: ConditionTable) -> list[str]:
     inherits = any(row.inherited for row in table.rows)
     return [
         "Test error: percent of misclassified test images, mean over seeds with Student's t 95% interval. "
-        "Test data is read once, at the last step, with the configuration already frozen.",
+        "Test data is read once, at the last step, with the configuration already frozen. Bold: the lowest, where its "
+        f"difference to {base} (or that of the next to {base}) is significant.",
         f"Difference: this arm minus {base} in percentage points, in pairs over seeds that both completed. "
         "Positive: this arm errs more (what was removed helps). The 95% interval is Student's t over the paired differences; it is "
         "not corrected for the number of comparisons.",

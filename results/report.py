@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
-from results.cells import select_records
+from results.cells import CellRecords, select_records
+from results.columns import AS_USUAL, TableStyle
 from results.ledger import Ledger
 from results.manifest import StudyManifest
-from results.render.csv import render_csv, render_sheet_csv
+from results.render.csv import COLUMNS as TABLE_COLUMNS
+from results.render.csv import plain_rows, render_csv, render_rows, render_sheet_csv
 from results.render.html import render_html
-from results.render.latex import render_latex
+from results.render.latex import render_document, render_latex
 from results.render.markdown import render_markdown
+from results.render.parquet import render_parquet
 from results.sheets import sheets
-from results.study_figures import study_figures
+from results.study_figures import StudyFigures, study_figures
 from results.tables import MainTable, table_of_cells
+from results.trial_details import cell_details
 from results.verdict import verdict
 from trainables.files import write_atomically
 
 LEDGER_FOLDER = "ledger"
 REPORT_FOLDER = "report"
+
+
+class NoSuchPart(KeyError):
+    """The report has no table or figure of that name."""
+
+    def __init__(self, unknown: Collection[str], known: Collection[str]) -> None:
+        super().__init__(*unknown)
+        self.unknown = tuple(unknown)
+        self.known = tuple(known)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +45,7 @@ class Report:
     page: Path
     """`report/report.html`."""
     files: tuple[Path, ...]
-    """Every file written, the page first."""
+    """Every file written, the page first where it is among them."""
     table: MainTable
     verdict: tuple[str, ...]
 
@@ -47,39 +62,77 @@ def load_table(study_dir: Path) -> MainTable:
     return table_of_cells(manifest, select_records(manifest, Ledger(study_dir / LEDGER_FOLDER).records()))
 
 
-def write_report(study_dir: Path) -> Report:
+def write_report(study_dir: Path, only: Collection[str] = (), style: TableStyle = AS_USUAL) -> Report:
     """Write `report/` below a study's folder: the page, the table as Markdown, LaTeX, CSV and JSON, and the figures.
 
     Works at any time, also while the study runs and before its first evaluation; the page says what is missing.
-    The same ledger gives the same bytes. Raises what `load_table` raises.
+    The same ledger gives the same bytes.
+
+    Args:
+        study_dir: `runs/STUDY`.
+        only: Names of tables and figures, as the page gives them, to write nothing else.
+        style: Columns and decimals of the main table in the page, in Markdown and in LaTeX; CSV and JSON have everything.
+
+    Raises NoSuchPart for a name that the report does not have, and what `load_table` raises.
     """
     study_dir = Path(study_dir)
     manifest = StudyManifest.load(study_dir)
     cells = select_records(manifest, Ledger(study_dir / LEDGER_FOLDER).records())
     table = table_of_cells(manifest, cells)
     drawn = study_figures(manifest, table, cells, study_dir)
-    counted = [r for cell in cells.values() for r in (*cell.tuning, *cell.confirmation, *cell.evaluation)]
-    svgs = [(figure, figure.drawing.svg()) for figure in drawn.figures]
+    parts = _parts(manifest, table, cells, drawn, style)
+    chosen = _only(parts, only) if only else parts
     folder = study_dir / REPORT_FOLDER
-    contents: dict[str, str | bytes] = {
-        "report.html": render_html(table, manifest, counted, svgs, drawn.notes),
-        "table.md": render_markdown(table),
-        "table.tex": render_latex(table),
-        "table.csv": render_csv(table),
-        "table.json": render_json(table),
-        **{f"{sheet.name}.csv": render_sheet_csv(sheet) for sheet in sheets(table)},
-        **{f"figures/{figure.name}.svg": svg for figure, svg in svgs},
-        **{f"figures/{figure.name}.pdf": figure.drawing.pdf() for figure in drawn.figures},
-        **{f"figures/{figure.name}.csv": figure.csv for figure in drawn.figures if figure.head},
-    }
-    for name, content in contents.items():
+    for name, make in chosen.items():
+        content = make()
         write_atomically(folder / name, content.encode("utf-8") if isinstance(content, str) else content)
     return Report(
         page=folder / "report.html",
-        files=tuple(folder / name for name in contents),
+        files=tuple(folder / name for name in chosen),
         table=table,
         verdict=tuple(verdict(table)),
     )
+
+
+def _parts(
+    manifest: StudyManifest,
+    table: MainTable,
+    cells: Mapping[tuple[str, str], CellRecords],
+    drawn: StudyFigures,
+    style: TableStyle,
+) -> dict[str, Callable[[], str | bytes]]:
+    """Every file of the report, and what makes it."""
+
+    def page() -> str:
+        counted = [r for cell in cells.values() for r in (*cell.tuning, *cell.confirmation, *cell.evaluation)]
+        shown = [(figure, figure.drawing.svg()) for figure in drawn.figures]
+        return render_html(table, manifest, counted, shown, drawn.notes, cell_details(table, cells), style)
+
+    return {
+        "report.html": page,
+        "table.md": partial(render_markdown, table, style),
+        "table.tex": partial(render_latex, table, style),
+        "document.tex": partial(render_document, table),
+        "table.csv": partial(render_csv, table),
+        "table.parquet": partial(render_parquet, TABLE_COLUMNS, plain_rows(table)),
+        "table.json": partial(render_json, table),
+        **{f"{sheet.name}.csv": partial(render_sheet_csv, sheet) for sheet in sheets(table)},
+        **{f"figures/{figure.name}.svg": figure.drawing.svg for figure in drawn.figures},
+        **{f"figures/{figure.name}.pdf": figure.drawing.pdf for figure in drawn.figures},
+        **{f"figures/{f.name}.csv": partial(render_rows, f.head, f.rows) for f in drawn.figures if f.head},
+    }
+
+
+def _only(
+    parts: Mapping[str, Callable[[], str | bytes]], names: Collection[str]
+) -> dict[str, Callable[[], str | bytes]]:
+    files: dict[str, list[str]] = {}
+    for file in parts:
+        files.setdefault(PurePosixPath(file).stem, []).append(file)
+    unknown = [name for name in names if name not in files]
+    if unknown:
+        raise NoSuchPart(unknown, sorted(files))
+    return {file: parts[file] for name in dict.fromkeys(names) for file in files[name]}
 
 
 def render_json(table: MainTable) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from results.display import exact_p, number, p_value, percent, signed
+from results.display import exact_p, number, p_value, percent, precision, signed
 from results.effects import FactorialEffect
 from results.statistics import ALPHA, seeds_needed, smallest_sign_flip_p
 from results.tables import ConditionTable, MainTable, Row
@@ -187,18 +187,19 @@ def _condition(table: ConditionTable) -> list[str]:
             "has no completed evaluation."
         )
     else:
-        sentences.append(_reference_error(reference))
+        sentences.append(_reference_error(reference, precision(table).error))
         sentences += _comparisons(table)
     missing = _missing(table)
     return [*sentences, missing] if missing else sentences
 
 
-def _reference_error(row: Row) -> str:
+def _reference_error(row: Row, decimals: int) -> str:
     assert row.test_error is not None
     interval = row.test_error.interval
-    spread = f" (95% interval {number(interval.low)} to {number(interval.high)})" if interval else ""
+    low, high = (number(v, decimals) for v in ((interval.low, interval.high) if interval else (0.0, 0.0)))
+    spread = f" (95% interval {low} to {high})" if interval else ""
     mean, n = row.test_error.mean, row.test_error.n
-    return f"{row.title} errs on {number(mean)}% of the test images{spread}, over {_seeds(n)}."
+    return f"{row.title} errs on {number(mean, decimals)}% of the test images{spread}, over {_seeds(n)}."
 
 
 def _comparisons(table: ConditionTable) -> list[str]:
@@ -209,13 +210,14 @@ def _comparisons(table: ConditionTable) -> list[str]:
     if not measured:
         return ["No other arm has a completed evaluation on the same seeds yet, so nothing can be compared."]
     sentences = []
+    decimals = precision(table).difference
     held = sorted((r for r in measured if r.significant), key=lambda r: -abs(_mean(r)))
     for row in held[:LISTED]:
         assert row.difference is not None
         way = "more" if row.difference.mean > 0 else "less"
-        size = number(abs(row.difference.mean))
+        size = number(abs(row.difference.mean), decimals)
         sentences.append(
-            f"{row.title} errs {way} than {base}, by {size} percentage points{_interval(row)}; "
+            f"{row.title} errs {way} than {base}, by {size} percentage points{_interval(row, decimals)}; "
             f"significant after Holm correction (p = {p_value(row.p_holm)})."
         )
     if len(held) > LISTED:
@@ -226,7 +228,7 @@ def _comparisons(table: ConditionTable) -> list[str]:
     rest = [r for r in measured if not r.significant]
     if rest:
         ordered = sorted(rest, key=lambda r: -_mean(r))
-        listed = _join_some([f"{r.title} ({signed(_mean(r))})" for r in ordered])
+        listed = _join_some([f"{r.title} ({signed(_mean(r), decimals)})" for r in ordered])
         seeds = {r.difference.n for r in rest if r.difference}
         sentences.append(
             f"After correction not distinguishable from noise with {_range(seeds)}, difference to {base} in "
@@ -297,9 +299,11 @@ def _mean(row: Row) -> float:
     return row.difference.mean if row.difference else 0.0
 
 
-def _interval(row: Row) -> str:
+def _interval(row: Row, decimals: int) -> str:
     interval = row.difference.interval if row.difference else None
-    return f" (95% interval {signed(interval.low)} to {signed(interval.high)})" if interval else ""
+    if interval is None:
+        return ""
+    return f" (95% interval {signed(interval.low, decimals)} to {signed(interval.high, decimals)})"
 
 
 def _seeds(n: int) -> str:

@@ -43,6 +43,10 @@ Runs = Annotated[
         "--runs", metavar="FOLDER", parser=parse_runs, help="What studies write to: a folder, or s3://BUCKET/FOLDER"
     ),
 ]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", help="Ask the cluster that it was sent to, by its job server: http://HEAD:8265"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
 
 

@@ -13,6 +13,7 @@ from orchestrator.commands.options import (
     INTERRUPTED,
     SOME_FAILED,
     WRONG_INPUT,
+    Address,
     Json,
     Overrides,
     Runs,
@@ -24,11 +25,6 @@ from orchestrator.commands.options import (
 from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError
 from orchestrator.printing import complain, new_console, print_json, show_report, show_verdict, warn
-
-Address = Annotated[
-    str | None,
-    typer.Option("--address", help="Ask the cluster that it was sent to, by its job server: http://HEAD:8265"),
-]
 
 
 def run(
@@ -209,14 +205,3 @@ def status(study: StudyName, runs: Runs = Path("runs"), address: Address = None,
     console.print(summary["sentence"], highlight=False)
     if "job" in summary:
         console.print(f"job {summary['job']['id']}: {summary['job']['state']}", highlight=False, soft_wrap=True)
-
-
-def report(study: StudyName, runs: Runs = Path("runs"), address: Address = None) -> None:
-    """Write tables and figures again, from the ledger; with --address, bring the ledger from the cluster first."""
-    with data_errors():
-        if address is not None:
-            from orchestrator.jobs import Jobs
-
-            jobs, name = Jobs(address), study_name(study, runs)
-            jobs.fetch(jobs.newest(name), runs / name)
-        show_report(study_dir(study, runs), new_console(), written=None, again=True)

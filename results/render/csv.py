@@ -40,7 +40,12 @@ COLUMNS = (
 
 def render_csv(table: MainTable) -> str:
     """All conditions below each other, one row per arm; an empty field where a value does not exist."""
-    return render_rows(COLUMNS, [plain_values(c, row) for c in table.conditions for row in c.rows])
+    return render_rows(COLUMNS, plain_rows(table))
+
+
+def plain_rows(table: MainTable) -> list[list[Any]]:
+    """The values of `COLUMNS` for every row of every condition."""
+    return [plain_values(c, row) for c in table.conditions for row in c.rows]
 
 
 def render_sheet_csv(sheet: Sheet) -> str:

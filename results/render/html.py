@@ -1,8 +1,13 @@
-"""The report as one HTML page that needs nothing else: no network, no script, figures inside. Everything is escaped."""
+"""The report as one HTML page that needs nothing else: no network, figures and data inside. Everything is escaped.
+
+The page's one script sorts tables; it stands in the page as it is in `templates/report.js`, and the page's own policy lets no
+other run.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -15,15 +20,22 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from results.captions.page_figure import PageFigure
+from results.columns import AS_USUAL, FULL, TableStyle
 from results.display import NOTHING, count, display_rows, duration, footnotes, mark_notes, number, setting
 from results.manifest import StudyManifest
 from results.records import TrialRecord
+from results.render.csv import render_csv, render_sheet_csv
+from results.render.html_trials import groups_of_trials
+from results.render.page_svg import data_uri as svg_uri
 from results.sheets import left_out, sheets
 from results.tables import ConditionTable, MainTable
+from results.trial_details import CellDetails
 from results.verdict import condition_verdict, summary
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 MAX_FAILURES_SHOWN = 100
+MOST_CSV_CHARACTERS = 60_000
+"""Of one table or figure that the page carries as a download."""
 FULL_WIDTH_POINTS = 648
 """Of a figure that fills the page; `results.plots.canvas.WIDTH` in points."""
 
@@ -45,6 +57,8 @@ def render_html(
     records: Sequence[TrialRecord],
     figures: Sequence[tuple[PageFigure, bytes]],
     notes: Sequence[str] = (),
+    details: Sequence[CellDetails] = (),
+    style: TableStyle = AS_USUAL,
 ) -> str:
     """Render the page.
 
@@ -54,6 +68,8 @@ def render_html(
         records: the trials that the table counts; failures, dates and hosts are taken from them.
         figures: with their SVG, in the order of the page.
         notes: what could not be shown, and why.
+        details: single trials.
+        style: which columns the main table has, and how many decimals.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -63,6 +79,9 @@ def render_html(
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = _breakable
+    environment.filters["data_uri"] = _csv_uri
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    shown = sheets(table)
     failures = list_failures(manifest, records)
     return environment.get_template("report.html.j2").render(
         table=table,
@@ -72,16 +91,22 @@ def render_html(
         conditions=[
             {
                 "table": c,
-                "rows": display_rows(c),
+                "rows": display_rows(c, style.decimals),
                 "footnotes": [note.split(": ", 1) for note in footnotes(c)],
                 "marks": mark_notes(display_rows(c)),
             }
             for c in table.conditions
         ],
+        columns=style.chosen(FULL),
         figures=[_embedded(figure, svg) for figure, svg in figures],
         notes=notes,
         configurations=[_configurations(c) for c in table.conditions],
-        sheets=sheets(table),
+        sheets=shown,
+        sheet_csv={sheet.name: _small(render_sheet_csv(sheet)) for sheet in shown},
+        table_csv=_small(render_csv(table)),
+        trials=groups_of_trials(details, table.study),
+        script=Markup(script),
+        script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         left_out=left_out(table),
         failures=failures[:MAX_FAILURES_SHOWN],
         failures_left_out=max(0, len(failures) - MAX_FAILURES_SHOWN),
@@ -132,8 +157,18 @@ def _embedded(figure: PageFigure, svg: bytes) -> dict[str, Any]:
         "caption": figure.caption,
         "alt": figure.alt,
         "width": min(100, round(100 * float(found[1]) / FULL_WIDTH_POINTS)) if found else 100,
-        "uri": f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}",
+        "uri": svg_uri(svg),
+        "csv": _small(figure.csv),
     }
+
+
+def _small(csv: str) -> str:
+    """Data that the page carries; beyond that only the files beside it have it."""
+    return csv if len(csv) <= MOST_CSV_CHARACTERS else ""
+
+
+def _csv_uri(csv: str) -> str:
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(csv.encode()).decode('ascii')}"
 
 
 def _plain(value: Any) -> str:

@@ -1,8 +1,13 @@
-"""The main table as LaTeX with booktabs, for the paper."""
+"""The main table and the sheets as LaTeX with booktabs and siunitx, for the paper."""
 
 from __future__ import annotations
 
-from results.display import DisplayRow, display_rows, mark_notes
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from results.columns import AS_USUAL, PRESETS, Cell, Column, TableStyle
+from results.display import display_rows, mark_notes
 from results.sheet import Line, Sheet
 from results.sheets import sheets
 from results.tables import ConditionTable, MainTable
@@ -47,6 +52,14 @@ _ESCAPES = {
     "–": "--",
     "—": "---",
     "−": r"\ensuremath{-}",
+    "±": r"\ensuremath{\pm}",
+    "→": r"\ensuremath{\rightarrow}",
+    "←": r"\ensuremath{\leftarrow}",
+    "…": r"\ldots{}",
+    "’": "'",
+    "‘": "`",
+    "“": "``",
+    "”": "''",
     "×": r"\ensuremath{\times}",
     "≤": r"\ensuremath{\leq}",
     "≥": r"\ensuremath{\geq}",
@@ -61,46 +74,132 @@ _ESCAPES = {
 }
 
 
-def render_latex(table: MainTable) -> str:
-    r"""One `table` environment per condition; needs `\usepackage[T1]{fontenc}` and `\usepackage{booktabs}`."""
-    head = "% Written by `ablate report`. Needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs}.\n"
-    tables = [_table(table, condition) for condition in table.conditions]
+_NUMBER = re.compile(r"[+−-]?(\d+)(?:\.(\d+))?")
+PREAMBLE = (
+    r"\usepackage[T1]{fontenc}\usepackage{textcomp}\usepackage{booktabs}\usepackage{graphicx}\usepackage{siunitx}"
+)
+"""What the tables need."""
+_FIT_BEGIN = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""A table that is wider than the page is made smaller, and no other."""
+
+
+def render_latex(table: MainTable, style: TableStyle = AS_USUAL) -> str:
+    """One `table` environment per condition and per sheet; `PREAMBLE` says what they need."""
+    head = f"% Written by `ablate report`. The document needs:\n% {PREAMBLE}\n"
+    tables = [_table(table, condition, style) for condition in table.conditions]
     return head + "\n".join([*tables, *(_sheet(table, sheet) for sheet in sheets(table))])
 
 
+def render_document(table: MainTable) -> str:
+    """A document that holds `table.tex`, which stands beside it, and compiles as it is."""
+    return rf"""% Written by `ablate report`. To see the tables: pdflatex document.tex
+\documentclass[11pt]{{article}}
+\usepackage{{lmodern}}
+{PREAMBLE}
+\usepackage[a4paper,margin=2cm]{{geometry}}
+\extrafloats{{100}}
+\title{{{escape(table.question)}}}
+\author{{Study {escape(table.study)}}}
+\date{{}}
+\begin{{document}}
+\maketitle
+\input{{table.tex}}
+\end{{document}}
+"""
+
+
 def escape(text: str) -> str:
-    """Text on one line that LaTeX sets as it is; control characters are dropped."""
+    """Text on one line that LaTeX sets as it is; control characters are dropped, and letters that T1 lacks are named."""
     flat = " ".join(text.split())
-    return "".join(_ESCAPES.get(c, c) for c in flat if c.isprintable())
+    return "".join(_ESCAPES.get(c) or _known(c) for c in flat if c.isprintable())
 
 
-def _table(study: MainTable, table: ConditionTable) -> str:
-    rows = display_rows(table)
-    label = "".join(c if c.isalnum() and c.isascii() else "-" for c in f"{study.study}-{table.condition}")
+def _known(character: str) -> str:
+    if ord(character) < 0x180:  # Latin, with what T1 and inputenc know
+        return (
+            character if character.isascii() or unicodedata.category(character).startswith("L") else _named(character)
+        )
+    return _named(character)
+
+
+def _named(character: str) -> str:
+    return f"(U+{ord(character):04X})"
+
+
+def _table(study: MainTable, table: ConditionTable, style: TableStyle) -> str:
+    rows = display_rows(table, style.decimals)
+    columns = style.chosen(PRESETS["paper"])
+    cells = [[column.cell(row) for column in columns] for row in rows]
     marks = "".join(f" {escape(sign)}{escape(meaning)}." for sign, meaning in mark_notes(rows))
     caption = (
         f"{escape(study.question)} {escape(table.title)}. Test error in percent with Student's t 95\\% interval; "
         f"paired difference to {escape(table.reference_title)} in percentage points (positive: this arm errs more) "
         "with Student's t 95\\% interval, not corrected for several comparisons; exact two-sided sign-flip "
-        f"permutation test, Holm-corrected over {table.comparisons} comparisons.{marks}"
+        f"permutation test, Holm-corrected over {table.comparisons} comparisons. Bold: significant; an error in bold is the "
+        f"lowest, and significantly so.{marks}"
     )
-    lines = [f"  {_cells(row)} \\\\" for row in rows]
+    layout = "".join(_layout(column, [line[i] for line in cells]) for i, column in enumerate(columns))
+    lines = [
+        f"  {' & '.join([escape(row.title + row.title_marks), *map(_cell, columns, line)])} \\\\"
+        for row, line in zip(rows, cells, strict=True)
+    ]
     first = next((i for i, row in enumerate(rows) if row.oracle), 0)
-    body = "\n".join([*lines[:first], *([r"  \midrule"] if first else []), *lines[first:]])
-    return rf"""\begin{{table}}
+    body = [*lines[:first], *([r"  \midrule"] if first else []), *lines[first:]]
+    return _float(
+        caption, f"{study.study}-{table.condition}", f"@{{}}l{layout}@{{}}", ["Arm", *map(_head, columns)], body
+    )
+
+
+def _float(caption: str, label: str, layout: str, head: Sequence[str], body: Sequence[str]) -> str:
+    name = "".join(c if c.isalnum() and c.isascii() else "-" for c in label)
+    lines = "\n".join(body)
+    return rf"""\begin{{table}}[htbp]
   \centering\small
-  \caption{{{caption}}}
-  \label{{tab:{label}}}
-  \begin{{tabular}}{{@{{}}lrr@{{~}}lr@{{~}}lrrr@{{}}}}
+  \caption{{{caption}}}\smallskip
+  \label{{tab:{name}}}
+  {_FIT_BEGIN}
+  \begin{{tabular}}{{{layout}}}
   \toprule
-  Arm & Seeds & \multicolumn{{2}}{{c}}{{Test error, \%}} & \multicolumn{{2}}{{c}}{{Difference, points}}
-   & $p$ & Holm $p$ & $d$ \\
+  {" & ".join(head)} \\
   \midrule
-{body}
+{lines}
   \bottomrule
-  \end{{tabular}}
+  \end{{tabular}}}}
 \end{{table}}
 """
+
+
+def _layout(column: Column, cells: Sequence[Cell]) -> str:
+    """How a column is set: numbers by their decimal point, with their intervals beside them."""
+    if not column.number:
+        return "r"
+    sizes = [found for cell in cells if not cell.words and (found := _NUMBER.fullmatch(cell.text))]
+    whole = max((len(found[1]) for found in sizes), default=1)
+    decimals = max((len(found[2] or "") for found in sizes), default=0)
+    sign = "+" if any(not cell.text[:1].isdigit() for cell in cells if _NUMBER.fullmatch(cell.text)) else ""
+    return f"S[table-format={sign}{whole}.{decimals},retain-explicit-plus,detect-weight]@{{~}}l"
+
+
+def _head(column: Column) -> str:
+    names = {"error": r"Test error, \%", "difference": "Difference, points", "p": "$p$", "holm": "Holm $p$", "d": "$d$"}
+    unit = f", {escape(column.unit)}" if column.unit else ""
+    name = names.get(column.name, escape(column.head) + unit)
+    return rf"\multicolumn{{2}}{{c}}{{{name}}}" if column.number else name
+
+
+def _cell(column: Column, cell: Cell) -> str:
+    if not column.number:
+        text = escape(cell.text)
+        return (_bold(text) if cell.strong and text else text) + escape(cell.mark)
+    if not _NUMBER.fullmatch(cell.text):  # braces: siunitx takes it as it is
+        return rf"{{{escape(cell.text)}}} & {escape(cell.below)}"
+    number = cell.text.replace("−", "-")
+    weight = r"\bfseries " if cell.strong else ""
+    return f"{weight}{number} & {escape(cell.below)}"
+
+
+def _bold(text: str) -> str:
+    return rf"\textbf{{{text}}}"
 
 
 def _sheet(study: MainTable, sheet: Sheet) -> str:
@@ -112,41 +211,10 @@ def _sheet(study: MainTable, sheet: Sheet) -> str:
             lines += [r"  \midrule"] if place else []
             lines.append(rf"  \multicolumn{{{len(sheet.head)}}}{{@{{}}l}}{{\emph{{{escape(group.title)}}}}} \\")
         lines += [f"  {_line(line)} \\\\" for line in group.lines]
-    label = "".join(c if c.isalnum() and c.isascii() else "-" for c in f"{study.study}-{sheet.name}")
     caption = " ".join(escape(text) for text in (f"{sheet.title}.", sheet.intro, *sheet.notes))
-    body = "\n".join(lines)
-    return rf"""\begin{{table}}
-  \centering\small
-  \caption{{{caption}}}
-  \label{{tab:{label}}}
-  \begin{{tabular}}{{@{{}}{columns}@{{}}}}
-  \toprule
-  {" & ".join(map(escape, sheet.head))} \\
-  \midrule
-{body}
-  \bottomrule
-  \end{{tabular}}
-\end{{table}}
-"""
+    return _float(caption, f"{study.study}-{sheet.name}", f"@{{}}{columns}@{{}}", list(map(escape, sheet.head)), lines)
 
 
 def _line(line: Line) -> str:
     first, *rest = (escape(cell) for cell in line.cells)
-    return " & ".join([rf"\textbf{{{first}}}" if line.bold else first, *rest])
-
-
-def _cells(row: DisplayRow) -> str:
-    corrected = escape(row.p_holm + row.underpowered)
-    return " & ".join(
-        [
-            escape(row.title + row.title_marks),
-            escape(row.seeds + row.seeds_marks + row.tuning_marks),
-            escape(row.error),
-            escape(row.error_interval),
-            escape(row.difference),
-            escape(row.difference_interval),
-            escape(row.p),
-            rf"\textbf{{{corrected}}}" if row.significant else corrected,
-            escape(row.effect),
-        ]
-    )
+    return " & ".join([_bold(first) if line.bold else first, *rest])

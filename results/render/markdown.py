@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from results.columns import AS_USUAL, FULL, Cell, Column, TableStyle
 from results.display import DisplayRow, display_rows, footnotes, mark_notes
 from results.sheet import Line, Sheet
 from results.sheets import left_out, sheets
@@ -13,11 +14,11 @@ from results.verdict import verdict
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 
 
-def render_markdown(table: MainTable) -> str:
+def render_markdown(table: MainTable, style: TableStyle = AS_USUAL) -> str:
     """Question, answer in words, a table per condition, and what its columns mean. Text from the study is escaped."""
     parts = [f"# {escape(table.question)}", "\n".join(f"- {escape(s)}" for s in verdict(table))]
     for condition in table.conditions:
-        parts += [f"## {escape(condition.title)}", _table(condition), _notes(condition)]
+        parts += [f"## {escape(condition.title)}", _table(condition, style), _notes(condition)]
     parts += [_sheet(sheet) for sheet in sheets(table)]
     if table.left_out:
         parts += ["## Arms that were left out", "\n".join(f"- {escape(s)}" for s in left_out(table))]
@@ -29,40 +30,29 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
-def _table(table: ConditionTable) -> str:
-    header = [
-        "Arm",
-        "Seeds",
-        "Test error, %",
-        f"Difference to {escape(table.reference_title)}, points (+ errs more)",
-        "p",
-        "Holm p",
-        "d",
-        "Tuning done/pruned/failed",
-        "Failed",
-        "Steps",
-        "Time",
-    ]
-    aligned = [":--", *["--:"] * (len(header) - 1)]
-    lines = [header, aligned, *(_cells(row) for row in display_rows(table))]
+def _table(table: ConditionTable, style: TableStyle) -> str:
+    columns = style.chosen(FULL)
+    header = ["Arm", *(_head(column, table) for column in columns)]
+    aligned = [":--", *["--:"] * len(columns)]
+    rows = display_rows(table, style.decimals)
+    lines = [header, aligned, *([_title(row), *(_cell(c.cell(row)) for c in columns)] for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _cells(row: DisplayRow) -> list[str]:
+def _head(column: Column, table: ConditionTable) -> str:
+    if column.name == "difference":
+        return f"Difference to {escape(table.reference_title)}, points (+ errs more)"
+    return f"{column.head}, {column.unit}" if column.unit else column.head
+
+
+def _title(row: DisplayRow) -> str:
     title = f"**{escape(row.title)}**" if row.reference else escape(row.title) + row.title_marks
-    return [
-        f"{title}: {escape(row.meaning)}" if row.meaning else title,
-        row.seeds + row.seeds_marks,
-        f"{row.error} {row.error_interval}".strip(),
-        f"{row.difference} {row.difference_interval}".strip(),
-        row.p,
-        f"**{row.p_holm}**" if row.significant else row.p_holm + row.underpowered,
-        row.effect,
-        row.tuning + row.tuning_marks,
-        row.evaluation_failed,
-        row.steps,
-        row.time,
-    ]
+    return f"{title}: {escape(row.meaning)}" if row.meaning else title
+
+
+def _cell(cell: Cell) -> str:
+    text = f"{cell.text} {cell.below}".strip()
+    return f"**{text}**{cell.mark}" if cell.strong and text else text + cell.mark
 
 
 def _sheet(sheet: Sheet) -> str:

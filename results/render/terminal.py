@@ -20,10 +20,11 @@ def render_terminal(table: MainTable) -> list[Table]:
     The overview of many conditions and the fronts are wide, and stand in the report alone.
     """
     views = [_table(condition) for condition in table.conditions]
-    return views + [_sheet(sheet) for sheet in sheets(table) if sheet.name in TERMINAL_SHEETS]
+    return views + [render_sheet(sheet) for sheet in sheets(table) if sheet.name in TERMINAL_SHEETS]
 
 
-def _sheet(sheet: Sheet) -> Table:
+def render_sheet(sheet: Sheet) -> Table:
+    """One sheet, its explanation below it."""
     notes = "\n".join([sheet.intro, *sheet.notes])
     view = Table(
         box=SIMPLE_HEAD,

@@ -83,3 +83,18 @@ def test_two_arms_can_be_compared(runs_page: RunsPage) -> None:
     assert runs_page.page.get_by_role("heading", name="Comparing 2 Runs from 1 Experiment").is_visible()
     assert runs_page.page.get_by_role("row", name=f"Run Name: {CELLS[0]} {CELLS[1]}").is_visible()
     assert runs_page.page.get_by_role("link", name="difference_low", exact=True).is_visible()
+
+
+def test_the_reports_links_lead_to_the_run(runs_page: RunsPage) -> None:
+    record = some_records()[0]
+    page, server = runs_page.page, runs_page.url.partition("/#")[0]
+    page.goto(f"{server}/ablate/digits/{record.trial_id}")
+    page.wait_for_url("**/#/experiments/*/runs/*")
+    page.get_by_role("heading", name=f"{record.arm} {record.phase} 0").wait_for()
+    for address, said in (
+        ("digits/0123", "does not have this trial"),
+        ("none/0123", "no study none"),
+        ("x", "names no trial"),
+    ):
+        page.goto(f"{server}/ablate/{address}")
+        page.get_by_text(said).wait_for()

@@ -28,7 +28,10 @@ SOLE_HOME = {  # library: the only places that import it
         *(f"orchestrator/mirror/{name}.py" for name in ("batches", "bulk", "connection", "models", "store")),
         "orchestrator/mlflow_app.py",
     },
-    "pyarrow": {"results/ledger.py", "results/ledger_parts.py", "results/packed.py", "orchestrator/remote/folder.py"},
+    "pyarrow": {
+        *(f"results/{name}.py" for name in ("ledger", "ledger_parts", "packed", "render/parquet")),
+        "orchestrator/remote/folder.py",
+    },
     "matplotlib": {f"results/plots/{name}.py" for name in ("canvas", "effects", "fronts", "images", "panels")},
     "yaml": {"orchestrator/yaml_source.py"},
     "diffusers": {"orchestrator/synthesis.py"},

@@ -1,4 +1,7 @@
+import base64
+import csv
 import dataclasses
+import hashlib
 import io
 import json
 import re
@@ -8,13 +11,14 @@ import sys
 from html.parser import HTMLParser
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
 from results.ledger import LedgerDamaged
 from results.render.html import MAX_FAILURES_SHOWN, flatten
 from results.render.terminal import render_terminal
-from results.report import load_table, write_report
+from results.report import NoSuchPart, load_table, write_report
 from tests.unit.results.factories import (
     ARMS,
     manifest,
@@ -76,7 +80,8 @@ def test_every_file_is_written(whole):
     folder, report, _ = whole
     names = {str(p.relative_to(folder / "report")) for p in report.files}
     figures = ("effects", "learning-curves", "pseudo-labels", "detector", "images")
-    tables = {"report.html", "table.md", "table.tex", "table.csv", "table.json", "optimism.csv", "budget.csv"}
+    tables = {"report.html", "document.tex", "optimism.csv", "budget.csv"}
+    tables |= {f"table.{kind}" for kind in ("md", "tex", "csv", "parquet", "json")}
     drawn = {f"figures/{n}.{kind}" for n in figures for kind in ("svg", "pdf", "csv")}
     assert names == tables | drawn - {"figures/images.csv"}
     assert all(p.stat().st_size for p in report.files)
@@ -101,22 +106,64 @@ def test_page_is_semantic_html(whole):
     assert len(page.all("h1")) == len(page.all("main")) == len(page.all("header")) == 1
     assert all(th.get("scope") in ("row", "col") for th in page.all("th"))
     assert all(len(img["alt"]) > 40 for img in page.all("img"))
-    assert len(page.all("figure")) == len(page.all("figcaption")) == 5
+    assert len(page.all("figure")) == len(page.all("figcaption"))
+    assert len(page.all("img")) == 5
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
-    links = [a["href"].removeprefix("#") for a in page.all("a")]
-    assert set(links) <= set(ids)
+    assert inner_links(page) <= set(ids)
 
 
-def test_page_needs_no_network_and_runs_no_script(whole):
+def inner_links(page):
+    return {a["href"].removeprefix("#") for a in page.all("a") if a["href"].startswith("#")}
+
+
+def test_page_needs_no_network_and_runs_no_script_but_its_own(whole):
     html = whole[2]
     page = Page(html)
-    assert not page.all("script")
+    script = html[html.index("<script>") + len("<script>") : html.index("</script>")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert page.all("script") == [{}]
     assert not page.all("link")
-    assert "http:" not in html
-    assert "https:" not in html
-    assert all(img["src"].startswith("data:image/") for img in page.all("img"))
-    assert not re.search(r"url\(|@import", html)
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    assert all(img["src"].startswith("data:image/svg+xml;") for img in page.all("img"))
+    links = {a["href"] for a in page.all("a") if not a["href"].startswith(("#", "data:text/csv;"))}
+    assert links
+    assert all(link.startswith("http://127.0.0.1:5000/ablate/digits/") for link in links)
+    styles = html[html.index("<style>") : html.index("</style>")]
+    assert not re.search(r"url\(|@import", styles)
+
+
+def test_figures_and_tables_carry_their_data_and_the_command_that_makes_them(whole):
+    _folder, report, html = whole
+    page = Page(html)
+    data = {a["download"]: a["href"] for a in page.all("a") if "download" in a}
+    assert {"table.csv", "effects.csv", "learning-curves.csv", "budget.csv"} <= set(data)
+    written = {p.name: p for p in report.files if p.suffix == ".csv"}
+    for name, address in data.items():
+        assert base64.b64decode(address.partition("base64,")[2]) == written[name].read_bytes()
+    assert "ablate report digits --only effects" in " ".join(page.text)
+
+
+def test_parquet_has_the_values_of_the_csv(whole):
+    folder = whole[0] / "report"
+    table = pq.read_table(folder / "table.parquet").to_pylist()
+    with (folder / "table.csv").open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [{k: "" if v is None else str(v) for k, v in row.items()} for row in table] == rows
+
+
+def test_one_part_alone_is_written_and_an_unknown_one_refused(tmp_path):
+    folder = write_study(tmp_path, manifest(), study_records(manifest()))
+    report = write_report(folder, ["effects", "budget"])
+    assert {p.name for p in report.files} == {"effects.svg", "effects.pdf", "effects.csv", "budget.csv"}
+    assert {p.name for p in (folder / "report").rglob("*.*")} == {p.name for p in report.files}
+    with pytest.raises(NoSuchPart) as refused:
+        write_report(folder, ["efects", "budget"])
+    assert refused.value.unknown == ("efects",)
+    assert "effects" in refused.value.known
 
 
 def test_same_ledger_gives_the_same_bytes(whole, tmp_path):
@@ -152,7 +199,7 @@ def test_hostile_text_is_shown_and_never_obeyed(tmp_path):
     report = write_report(write_study(tmp_path, study, records))
     html = report.page.read_text(encoding="utf-8")
     page = Page(html)
-    assert not page.all("script")
+    assert page.all("script") == [{}], "its own"
     assert not page.all("red")
     assert "".join(page.text).count(HOSTILE) > 20
     markdown = (tmp_path / "report/table.md").read_text(encoding="utf-8")
@@ -271,5 +318,5 @@ def test_report_of_a_rich_study_has_every_sheet_and_a_front(tmp_path):
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert {"factorial", "both-ways", "optimism", "pareto", "budget", "left-out"} <= set(ids)
     assert len(ids) == len(set(ids))
-    assert {a["href"].removeprefix("#") for a in page.all("a")} <= set(ids)
+    assert inner_links(page) <= set(ids)
     assert "class-wise needs queue." in " ".join(page.text)

@@ -1,0 +1,82 @@
+import dataclasses
+
+import pytest
+
+from results.columns import COLUMNS, FULL, PRESETS, StyleError, TableStyle, parse_style
+from results.display import best_arm, decimals_for, display_rows, precision
+from results.render.markdown import render_markdown
+from results.tables import main_table
+from tests.unit.results.factories import ARMS, evaluations, manifest, study_records
+
+THREE = [arm for arm in ARMS if arm[0] in ("rsmatch", "rsmatch-without-queue", "fixmatch")]
+
+
+def table_of(errors, seeds=8):
+    study = manifest(THREE, seeds=range(1, seeds + 1), tuning_trials=0)
+    records = [r for arm, values in errors.items() for r in evaluations(arm, dict(enumerate(values, 1)), {})]
+    return main_table(study, records).conditions[0]
+
+
+@pytest.mark.parametrize(
+    ("widths", "decimals"),
+    [
+        ([4.4], 1),
+        ([0.95], 2),
+        ([1.0], 1),
+        ([0.035], 3),
+        ([12.0, 30.0, 11.0], 0),
+        ([0.0, 0.2], 2),
+        ([], 2),
+        ([1e-9], 4),
+        ([400.0], 0),
+    ],
+)
+def test_decimals_show_two_digits_of_the_half_width(widths, decimals):
+    assert decimals_for(widths) == decimals
+
+
+def test_errors_and_differences_have_the_decimals_of_their_own_intervals():
+    base = [10.0, 30.0, 20.0, 25.0, 15.0, 12.0, 28.0, 18.0]
+    table = table_of({"rsmatch": base, "fixmatch": [b + 1 + 0.01 * i for i, b in enumerate(base)]})
+    digits = precision(table)
+    assert (digits.error, digits.difference) == (1, 3)
+    row = next(r for r in display_rows(table) if r.title == "FixMatch")
+    assert (row.error, row.difference) == ("20.8", "+1.035")
+    assert row.error_std == "20.8 ± 7.4"
+    assert next(r for r in display_rows(table, 0) if r.title == "FixMatch").difference == "+1"
+
+
+def test_the_best_arm_is_named_only_where_it_is_more_than_noise():
+    base = [10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 17.0]
+    worse = [b + 2 + i / 10 for i, b in enumerate(base)]
+    shaky = [b + (1 if i % 2 else -0.5) for i, b in enumerate(base)]
+    others = ["rsmatch-without-queue"]
+    assert best_arm(table_of({"rsmatch": base, "fixmatch": worse} | dict.fromkeys(others, worse))) == "rsmatch"
+    assert best_arm(table_of({"rsmatch": base, "fixmatch": shaky} | dict.fromkeys(others, worse))) is None
+    assert best_arm(table_of({"rsmatch": worse, "fixmatch": base} | dict.fromkeys(others, worse))) == "fixmatch"
+    assert best_arm(table_of({"rsmatch": base})) is None
+    table = table_of({"rsmatch": base, "fixmatch": worse} | dict.fromkeys(others, worse))
+    assert [row.title for row in display_rows(table) if row.best] == ["RSMatch"]
+
+
+def test_an_oracle_is_never_the_best_arm():
+    base = [10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 17.0]
+    table = table_of({"rsmatch": [b + 3 for b in base], "fixmatch": base})
+    rows = tuple(dataclasses.replace(r, role="oracle") if r.arm == "fixmatch" else r for r in table.rows)
+    assert best_arm(dataclasses.replace(table, rows=rows)) is None
+
+
+def test_styles_are_presets_or_columns():
+    assert parse_style("paper").columns == PRESETS["paper"]
+    assert parse_style("error, holm,error", 3) == TableStyle(("error", "holm"), 3)
+    assert [c.name for c in TableStyle().chosen(FULL)] == list(FULL)
+    assert set(FULL) <= set(COLUMNS)
+    for wrong in ("papre", "error,hlm", "", ","):
+        with pytest.raises(StyleError):
+            parse_style(wrong)
+
+
+def test_markdown_has_the_columns_asked_for():
+    study = manifest()
+    text = render_markdown(main_table(study, study_records(study)), parse_style("std"))
+    assert "| Arm | Seeds | Test error, %, mean ± std | Holm p |" in text
