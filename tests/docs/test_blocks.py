@@ -133,6 +133,17 @@ def test_links_between_files_lead_somewhere(page):
         assert Path(os.path.normpath(page.parent / target)).exists(), target
 
 
+def test_the_commands_that_the_readme_says_speak_json_do():
+    (named,) = re.findall(
+        r"^((?:`[a-z]+`(?:, | and )?)+) speak JSON with `--json`", README.read_text(encoding="utf-8"), re.M
+    )
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    names = re.findall(r"[a-z]{4,}", named)
+    assert len(names) >= 6
+    for name in names:
+        assert any("--json" in parameter.opts for parameter in commands[name].params), name
+
+
 def test_the_numbers_on_the_page_about_p_values_are_right():
     text = (DOCS / "howto" / "p-values.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+) \| ([0-9.]+) \| (\d+) \|$", text, flags=re.MULTILINE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -82,11 +83,14 @@ def test_every_link_and_anchor_leads_somewhere(site, pages):
     assert sum(len(page.links) for page in pages.values()) > 500
 
 
-def test_nothing_is_loaded_from_the_network(pages):
+def test_nothing_is_loaded_from_the_network(site, pages):
     for path, page in pages.items():
         for tag, link in page.links:
             if tag in {tag for tag, _ in LOADED}:
                 assert urlsplit(link).scheme in ("", "data"), f"{path.name}: {link}"
+    for path in site.rglob("*.css"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"@import|url\(['\"]?(https?:)?//", text), path.name
 
 
 def test_the_ledgers_stay_out_of_the_site(site):
