@@ -51,7 +51,7 @@ RANGE: Schema = {
 
 
 def study_schema() -> Schema:
-    """JSON Schema (draft 2020-12) of a study file, the same for every call. Names are those of this installation's own."""
+    """JSON Schema of a study file, in draft 7, which every editor knows; the same for every call, with the built-in names."""
     schema = StudySpec.model_json_schema()
     definitions: dict[str, Schema] = schema.pop("$defs")
     algorithms = [a for a in ALGORITHMS.values() if ALGORITHMS.get(a.name) is a]
@@ -82,7 +82,7 @@ def study_schema() -> Schema:
         },
     )
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A study of rs-ablate",
         **schema,
         "description": "A question, and all that is needed to answer it.",

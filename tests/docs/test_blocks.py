@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator
 
 from orchestrator.cli import app
 from orchestrator.errors import InputError
@@ -90,7 +90,7 @@ def test_a_study_or_a_part_of_one_makes_a_plan(page, block, tmp_path, monkeypatc
     study = values if "method" in values and "data" in values else {**BASE, **values}
     path = tmp_path / "fragment.yaml"
     path.write_text(block if study is values else yaml.safe_dump(study), encoding="utf-8")
-    assert Draft202012Validator(study_schema()).is_valid(study)
+    assert Draft7Validator(study_schema()).is_valid(study)
     spec = load_study(path, need_data=False).spec
     if "folder:" in block or dataset_of(spec.data.dataset).missing():
         return  # the images that it is about are not here

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator
 from typer.testing import CliRunner
 
 from orchestrator.arms import derive_arms
@@ -39,7 +39,7 @@ def test_a_first_study_of_any_method_on_any_dataset_makes_a_plan(method, dataset
     loaded = load_study(path, need_data=False)
     assert loaded.spec == written.spec
     assert derive_arms(loaded.spec).arms[0].name == method
-    assert Draft202012Validator(study_schema()).is_valid(parse(path.read_text(encoding="utf-8"), "first").data)
+    assert Draft7Validator(study_schema()).is_valid(parse(path.read_text(encoding="utf-8"), "first").data)
     assert [p.name for p in tmp_path.iterdir()] == ["first.yaml"]
 
 
