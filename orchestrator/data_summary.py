@@ -58,7 +58,7 @@ def summarise_data(loaded: LoadedStudy, runs: Path, console: Console) -> dict[st
     pictures = load_pictures(folders.study)
     picture = folders.report / "data.svg"
     if pictures is not None:
-        write_atomically(picture, draw_pictures(pictures).svg())
+        write_atomically(picture, draw_pictures(pictures).svg)
     return {
         "study": study.study,
         "dataset": study.data.dataset,

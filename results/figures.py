@@ -30,6 +30,8 @@ DETECTOR_METRICS: Mapping[str, str] = {
 PICTURES_NAME = "images.npz"
 COMMON_AXIS_UP_TO = 2.0
 """Ratio of spans up to which components and baselines are drawn to one scale."""
+MOST_EFFECTS = 30
+MOST_SEED_DOTS = 400
 MAX_FRONT_PANELS = 12
 MAX_PICTURE_ROWS = 20
 MAX_PICTURES_PER_CLASS = 8
@@ -54,6 +56,13 @@ class Effects:
 
     reference: str
     effects: tuple[Effect, ...]
+    left_out: int = 0
+    """Arms beyond `MOST_EFFECTS`, those that differ least."""
+
+    @property
+    def with_seeds(self) -> bool:
+        """Whether there is room for every seed's difference."""
+        return sum(len(e.by_seed) for e in self.effects) <= MOST_SEED_DOTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +142,10 @@ class FrontPanels:
 
 
 def effects(table: ConditionTable) -> Effects:
-    """Paired differences of the test error, with their 95% intervals and every seed's difference."""
+    """Paired differences of the test error, with their 95% intervals and every seed's difference; the largest of many."""
+    compared = [row for row in table.compared if row.difference]
+    size = {row.arm: abs(row.difference.mean) for row in compared if row.difference}
+    shown = sorted(size, key=lambda arm: -size[arm])[:MOST_EFFECTS]
     return Effects(
         reference=table.reference_title,
         effects=tuple(
@@ -146,9 +158,10 @@ def effects(table: ConditionTable) -> Effects:
                 significant=row.significant,
                 baseline=row.role == "baseline",
             )
-            for row in table.compared
-            if row.difference
+            for row in compared
+            if row.difference and row.arm in shown
         ),
+        left_out=len(compared) - len(shown),
     )
 
 

@@ -16,11 +16,13 @@ from statistics import NormalDist
 
 import numpy as np
 
-from results.statistics import ALPHA, EXACT_SIGN_FLIPS_UP_TO, Array, seeds_needed, smallest_sign_flip_p
+from results.statistics import ALPHA, Array, seeds_needed, smallest_sign_flip_p
 
 POWER = 0.8
 """The chance of a significant result that a plan asks for."""
 MOST_SEEDS = 10_000
+SIMULATED_UP_TO = 18
+"""Seeds up to which the sign-flip test's power is simulated; beyond, Student's is closer to it than a simulation."""
 
 _NORMAL = NormalDist()
 _SEED = 20_240_611
@@ -34,7 +36,7 @@ _LOW, _HIGH, _HALVINGS = 0.97, 1.5, 7
 def sign_flip_power(seeds: int, effect: float, comparisons: int = 1, alpha: float = ALPHA) -> float:
     """Chance that the exact two-sided sign-flip test finds a difference of this size, at level alpha / comparisons.
 
-    Up to `EXACT_SIGN_FLIPS_UP_TO` seeds the test itself is run on simulated normal differences, with Student's t test at the same
+    Up to `SIMULATED_UP_TO` seeds the test itself is run on simulated normal differences, with Student's t test at the same
     level on the same draws as control variate (its power is known exactly). Beyond, the two tests agree to less than
     the simulation's error, and the t test's power is given.
 
@@ -49,7 +51,7 @@ def sign_flip_power(seeds: int, effect: float, comparisons: int = 1, alpha: floa
     """
     if smallest_sign_flip_p(seeds) * comparisons > alpha:
         return 0.0
-    if seeds > EXACT_SIGN_FLIPS_UP_TO:
+    if seeds > SIMULATED_UP_TO:
         return _t_power(seeds, effect, alpha / comparisons)
     allowed = math.floor(alpha / comparisons * 2 ** (seeds - 1) + 1e-9)
     if allowed == 1:  # only differences of one sign throughout reach the level
@@ -71,7 +73,7 @@ def detectable_effect(seeds: int, comparisons: int = 1, power: float = POWER, al
     if smallest_sign_flip_p(seeds) * comparisons > alpha:
         return math.inf
     start = _t_detectable(seeds, alpha / comparisons, power)
-    if seeds > EXACT_SIGN_FLIPS_UP_TO:
+    if seeds > SIMULATED_UP_TO:
         return start
     low, high = _LOW * start, _HIGH * start
     while sign_flip_power(seeds, high, comparisons, alpha) < power:
@@ -98,14 +100,14 @@ def seeds_to_detect(
     first = seeds_needed(alpha, comparisons)
     if _t_power(MOST_SEEDS, effect, alpha / comparisons) < power:
         return None
-    for seeds in range(first, first if roughly else EXACT_SIGN_FLIPS_UP_TO + 1):
+    for seeds in range(first, first if roughly else SIMULATED_UP_TO + 1):
         # the exact test is never much better than Student's: where that one is far from enough, nothing is simulated
         if (
             _t_power(seeds, effect, alpha / comparisons) > power - 0.1
             and sign_flip_power(seeds, effect, comparisons, alpha) >= power
         ):
             return seeds
-    low, high = first if roughly else max(first, EXACT_SIGN_FLIPS_UP_TO + 1), MOST_SEEDS
+    low, high = first if roughly else max(first, SIMULATED_UP_TO + 1), MOST_SEEDS
     while low < high:
         middle = (low + high) // 2
         if _t_power(middle, effect, alpha / comparisons) >= power:

@@ -27,6 +27,8 @@ from trainables.files import write_atomically
 
 LEDGER_FOLDER = "ledger"
 REPORT_FOLDER = "report"
+MOST_PDFS = 24
+"""Figures that are written as PDF too without being asked for."""
 
 
 class NoSuchPart(KeyError):
@@ -81,7 +83,7 @@ def write_report(study_dir: Path, only: Collection[str] = (), style: TableStyle 
     table = table_of_cells(manifest, cells)
     drawn = study_figures(manifest, table, cells, study_dir)
     parts = _parts(manifest, table, cells, drawn, style)
-    chosen = _only(parts, only) if only else parts
+    chosen = _only(parts, only) if only else _by_itself(parts)
     folder = study_dir / REPORT_FOLDER
     for name, make in chosen.items():
         content = make()
@@ -105,7 +107,7 @@ def _parts(
 
     def page() -> str:
         counted = [r for cell in cells.values() for r in (*cell.tuning, *cell.confirmation, *cell.evaluation)]
-        shown = [(figure, figure.drawing.svg()) for figure in drawn.figures]
+        shown = [(figure, figure.drawing.svg) for figure in drawn.figures]
         return render_html(table, manifest, counted, shown, drawn.notes, cell_details(table, cells), style)
 
     return {
@@ -117,10 +119,16 @@ def _parts(
         "table.parquet": partial(render_parquet, TABLE_COLUMNS, plain_rows(table)),
         "table.json": partial(render_json, table),
         **{f"{sheet.name}.csv": partial(render_sheet_csv, sheet) for sheet in sheets(table)},
-        **{f"figures/{figure.name}.svg": figure.drawing.svg for figure in drawn.figures},
-        **{f"figures/{figure.name}.pdf": figure.drawing.pdf for figure in drawn.figures},
+        **{f"figures/{f.name}.svg": partial(getattr, f.drawing, "svg") for f in drawn.figures},
+        **{f"figures/{f.name}.pdf": partial(getattr, f.drawing, "pdf") for f in drawn.figures},
         **{f"figures/{f.name}.csv": partial(render_rows, f.head, f.rows) for f in drawn.figures if f.head},
     }
+
+
+def _by_itself(parts: Mapping[str, Callable[[], str | bytes]]) -> dict[str, Callable[[], str | bytes]]:
+    """All but the PDFs beyond `MOST_PDFS`, which take long; each can be asked for by name."""
+    pdfs = [name for name in parts if name.endswith(".pdf")]
+    return {name: make for name, make in parts.items() if name not in pdfs[MOST_PDFS:]}
 
 
 def _only(

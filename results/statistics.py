@@ -18,8 +18,8 @@ Array = NDArray[np.float64]
 ALPHA = 0.05
 """Level of every test here; intervals cover 1 - ALPHA."""
 
-EXACT_SIGN_FLIPS_UP_TO = 18
-"""Pairs for which all 2^n sign flips are counted."""
+EXACT_SIGN_FLIPS_UP_TO = 30
+"""Pairs for which all 2^n sign flips are counted: 2^(n/2) sums of each half, and a search for each."""
 SIGN_FLIP_DRAWS = 99_999
 
 _SEED = 20_240_611
@@ -169,10 +169,12 @@ def _sign_flip(differences: Array, tolerance: float) -> float:
     # |sum| over all flips depends on magnitudes alone; sorted, they give the same sums whatever the pairs' order.
     magnitudes = np.sort(np.abs(differences))
     if n <= EXACT_SIGN_FLIPS_UP_TO:
-        sums = magnitudes[:1]  # the first sign is fixed: the other half mirrors this one
-        for magnitude in magnitudes[1:]:
-            sums = np.concatenate([sums + magnitude, sums - magnitude])
-        return int(np.count_nonzero(np.abs(sums) >= threshold)) / len(sums)
+        if threshold <= 0:  # no difference at all
+            return 1.0
+        # A sum over all pairs is one over each half: for each of one half, how many of the other reach the threshold with it.
+        one, other = np.sort(_signed_sums(magnitudes[: n // 2])), _signed_sums(magnitudes[n // 2 :])
+        short = int(np.searchsorted(one, threshold - other, "left").sum())
+        return float(2 * (len(one) * len(other) - short) / 2**n)  # sums below the negative threshold mirror these
     random = np.random.default_rng(_SEED)
     hits, left = 0, SIGN_FLIP_DRAWS
     while left:
@@ -181,6 +183,14 @@ def _sign_flip(differences: Array, tolerance: float) -> float:
         hits += int(np.count_nonzero(np.abs(signs @ magnitudes) >= threshold))
         left -= draws
     return (hits + 1) / (SIGN_FLIP_DRAWS + 1)
+
+
+def _signed_sums(magnitudes: Array) -> Array:
+    """Every sum of the magnitudes with either sign, [2^n]."""
+    sums = np.zeros(1)
+    for magnitude in magnitudes:
+        sums = np.concatenate([sums + magnitude, sums - magnitude])
+    return sums
 
 
 def _effect_size(differences: Array, mean: float, tolerance: float) -> float | None:

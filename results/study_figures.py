@@ -65,15 +65,16 @@ def _of_study(table: MainTable) -> Iterator[PageFigure]:
 
 def _of_condition(table: ConditionTable, cells: Cells) -> Iterator[PageFigure]:
     """Figures of one condition."""
+    full = table.reference_title, table.reference
     effects = figures.effects(table)
     if effects.effects:
         yield effects_figure(effects)
     if curves := figures.learning_curves(table, cells):
-        yield learning_curves_figure(curves, table.reference_title)
+        yield learning_curves_figure(curves, *full)
     if labels := figures.quality_curves(table, cells, PSEUDO_LABEL_METRICS):
-        yield pseudo_labels_figure(labels)
+        yield pseudo_labels_figure(labels, *full)
     if detector := figures.quality_curves(table, cells, DETECTOR_METRICS):
-        yield detector_figure(detector)
+        yield detector_figure(detector, *full)
     if table.fronts:
         yield fronts_figure(figures.front_panels(table))
 

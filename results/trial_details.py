@@ -20,6 +20,7 @@ from results.tables import MainTable
 MOST_TRIALS = 600
 """That a page lists one by one."""
 FEWEST_OF_A_CELL = 3
+"""Where there is room for fewer, a cell is its band alone."""
 MOST_POINTS = 24
 """Of a curve: more are not told apart at its size."""
 BAND = (0.1, 0.5, 0.9)
@@ -83,7 +84,8 @@ def cell_details(table: MainTable, cells: Mapping[tuple[str, str], CellRecords])
         for row in condition.rows
         if (cell := cells.get((row.arm, condition.condition))) and (cell.tuning or cell.evaluation)
     ]
-    room = max(FEWEST_OF_A_CELL, MOST_TRIALS // max(1, len(found)))
+    room = MOST_TRIALS // max(1, len(found))
+    room = room if room >= FEWEST_OF_A_CELL else 0
     everything = sum(len(_all(cell)) for _, _, cell in found) <= MOST_TRIALS
     details = []
     for condition, row, cell in found:

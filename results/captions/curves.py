@@ -9,11 +9,21 @@ from results.captions.page_figure import BAND, PageFigure
 from results.display import number
 from results.figures import Panel
 
+MOST_PANELS = 12
+"""Arms that have a panel each; more are drawn as a crowd."""
+_CROWD = (
+    "Thin lines: the mean of each arm over its evaluation seeds. Thick: {reference}. Dashed and dotted: the arms that are "
+    "lowest and highest at the last step. The data has every arm with its interval."
+)
 _HEAD = ("arm", "title", "metric", "step", "mean", "low", "high", "seeds")
 
 
-def learning_curves_figure(panels: Sequence[Panel], reference: str) -> PageFigure:
-    """Validation errors, a panel per arm."""
+def learning_curves_figure(panels: Sequence[Panel], reference: str, arm: str) -> PageFigure:
+    """Validation errors, a panel per arm. `reference` is the title of the arm that others are compared to, `arm` its name."""
+    if len(panels) > MOST_PANELS:
+        return _crowd(
+            panels, "learning-curves", "Validation error while training", reference, arm, "validation error, %", False
+        )
     from results.plots.panels import draw_panels
 
     last = "; ".join(f"{p.title} {number(float(p.lines[0].mean[-1]))}%" for p in panels)
@@ -29,7 +39,7 @@ def learning_curves_figure(panels: Sequence[Panel], reference: str) -> PageFigur
     )
 
 
-def pseudo_labels_figure(panels: Sequence[Panel]) -> PageFigure:
+def pseudo_labels_figure(panels: Sequence[Panel], reference: str, arm: str) -> PageFigure:
     """Accuracy and coverage of pseudo-labels."""
     return _quality(
         panels,
@@ -39,10 +49,12 @@ def pseudo_labels_figure(panels: Sequence[Panel]) -> PageFigure:
         "the threshold. Both for the real and for the synthetic part of the unlabelled images, which the benchmark knows "
         "and the method does not.",
         "share of images",
+        reference,
+        arm,
     )
 
 
-def detector_figure(panels: Sequence[Panel]) -> PageFigure:
+def detector_figure(panels: Sequence[Panel], reference: str, arm: str) -> PageFigure:
     """How well synthetic images are told."""
     return _quality(
         panels,
@@ -51,10 +63,16 @@ def detector_figure(panels: Sequence[Panel]) -> PageFigure:
         "How well the detector tells synthetic from real unlabelled images; synthetic counts as positive. An AUROC of "
         "50% is chance. Arms without a detector are left out.",
         "score",
+        reference,
+        arm,
     )
 
 
-def _quality(panels: Sequence[Panel], name: str, title: str, caption: str, ylabel: str) -> PageFigure:
+def _quality(
+    panels: Sequence[Panel], name: str, title: str, caption: str, ylabel: str, reference: str, arm: str
+) -> PageFigure:
+    if len(panels) > MOST_PANELS:
+        return _crowd(panels, name, title, reference, arm, ylabel, True, caption)
     from results.plots.panels import draw_panels
 
     last = "; ".join(
@@ -67,6 +85,36 @@ def _quality(panels: Sequence[Panel], name: str, title: str, caption: str, ylabe
         title=title,
         caption=f"{caption} {BAND}",
         alt=f"{title} over training steps. At the last step: {last}.",
+        head=_HEAD,
+        rows=_rows(panels),
+    )
+
+
+def _crowd(
+    panels: Sequence[Panel],
+    name: str,
+    title: str,
+    reference: str,
+    arm: str,
+    ylabel: str,
+    fraction: bool,
+    caption: str = "",
+) -> PageFigure:
+    from results.plots.crowds import draw_crowd
+
+    scale, unit = (100, 0) if fraction else (1, 2)
+    said = []
+    for label, metric in {line.label: line.metric for p in panels for line in p.lines}.items():
+        ends = sorted((float(line.mean[-1]), p.title) for p in panels for line in p.lines if line.metric == metric)
+        (low, first), (high, last) = ends[0], ends[-1]
+        shown = f"{number(scale * low, unit)}% ({first}) to {number(scale * high, unit)}% ({last})"
+        said.append(f"{label} {shown}" if fraction else shown)
+    return PageFigure(
+        name=name,
+        drawing=draw_crowd(panels, arm, ylabel=ylabel, fraction=fraction),
+        title=title,
+        caption=f"{caption} {_CROWD.format(reference=reference)}".strip(),
+        alt=f"{title} of {len(panels)} arms over training steps. At the last step: {'; '.join(said)}.",
         head=_HEAD,
         rows=_rows(panels),
     )

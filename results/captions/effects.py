@@ -17,14 +17,20 @@ def effects_figure(data: Effects) -> PageFigure:
         + (", significant" if e.significant else "")
         for e in data.effects
     )
+    dots = " Small dots are single seeds." if data.with_seeds else ""
+    more = (
+        f" The {len(data.effects)} arms that differ most are drawn; the table has the other {data.left_out} too."
+        if data.left_out
+        else ""
+    )
     return PageFigure(
         name="effects",
         drawing=draw_effects(data),
         title="Difference of each arm to the full method",
         caption=f"Paired difference of the test error to {data.reference}. Right of zero: this arm errs more, so "
-        "what was switched off or changed helps. Small dots are single seeds, bars are Student's t 95% intervals that are not "
+        f"what was switched off or changed helps.{dots} Bars are Student's t 95% intervals that are not "
         "corrected for the number of comparisons; baselines that are far off have an axis of their own; "
-        "a filled marker is significant after Holm correction.",
+        f"a filled marker is significant after Holm correction.{more}",
         alt=f"Test error minus that of {data.reference}, in percentage points: {listed}.",
         head=("arm", "title", "seed", "difference", "mean", "low", "high", "significant"),
         rows=[

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import matplotlib as mpl
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -65,18 +66,21 @@ _STYLE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Drawing:
-    """A finished drawing, to be written in either format."""
+    """A finished drawing, in either format."""
 
     figure: Figure
 
     def __post_init__(self) -> None:
-        """Lay it out once: each further pass would move things by fractions of a point."""
-        with drawing():
-            self.figure.draw_without_rendering()
-            self.figure.set_layout_engine("none")
+        """Lay it out once: each further pass would move things by fractions of a point, and takes as long as drawing."""
+        engine = self.figure.get_layout_engine()
+        if engine is not None:
+            with drawing():
+                engine.execute(self.figure)
+                self.figure.set_layout_engine("none")
 
+    @cached_property
     def svg(self) -> bytes:
         """Letters are outlines, so that it looks the same everywhere."""
         buffer = io.BytesIO()
@@ -84,6 +88,7 @@ class Drawing:
             FigureCanvasSVG(self.figure).print_svg(buffer, metadata={"Date": None, "Creator": "ablate"})
         return buffer.getvalue()
 
+    @cached_property
     def pdf(self) -> bytes:
         """Letters are embedded as TrueType, as journals ask for."""
         buffer = io.BytesIO()

@@ -55,10 +55,6 @@ def draw_panels(panels: Sequence[Panel], *, ylabel: str, fraction: bool, backdro
             for one in panel.lines:
                 _draw_line(axes, one, _LOOKS.get(one.metric, {"color": ORANGE}), band=0.16)
             axes.set_title(title, color=INK, loc="left")
-            axes.grid(color=FAINT, linewidth=0.6)
-            axes.set_axisbelow(True)
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
             axes.margins(x=0.02)
         if fraction:
             grid[0].set_ylim(-0.02, 1.04)
@@ -66,15 +62,30 @@ def draw_panels(panels: Sequence[Panel], *, ylabel: str, fraction: bool, backdro
             grid[0].yaxis.set_major_formatter(PercentFormatter(1.0))
         else:
             _error_axis(grid[0], panels)
-        for place, axes in enumerate(grid):
-            if place >= len(panels):
-                axes.set_visible(False)
-            if place + columns >= len(panels):
-                axes.tick_params(labelbottom=True)
+        grid[0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        grid[0].xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
+        _share_axes(list(grid), len(panels), columns)
         figure.supxlabel("training step", fontsize=8.5)
         figure.supylabel(ylabel, fontsize=8.5)
         _panel_legend(figure, panels, backdrop_label)
         return Drawing(figure)
+
+
+def _share_axes(grid: Sequence[Axes], used: int, columns: int) -> None:
+    """Axes below and to the left alone, and lines of a grid in every panel: most of the time would go into hidden ticks."""
+    (left, right), (low, high) = grid[0].get_xlim(), grid[0].get_ylim()
+    across = [t for t in grid[0].get_xticks() if left <= t <= right]
+    up = [t for t in grid[0].get_yticks() if low <= t <= high]
+    for place, axes in enumerate(grid):
+        if place >= used:
+            axes.set_visible(False)
+            continue
+        axes.vlines(across, low, high, color=FAINT, linewidth=0.6, zorder=0)
+        axes.hlines(up, left, right, color=FAINT, linewidth=0.6, zorder=0)
+        axes.set(xlim=(left, right), ylim=(low, high))
+        axes.tick_params(labelbottom=True)
+        axes.xaxis.set_visible(place + columns >= used)
+        axes.yaxis.set_visible(place % columns == 0)
 
 
 def _draw_line(axes: Axes, data: Line, look: Mapping[str, Any], band: float) -> None:

@@ -34,8 +34,8 @@ from results.verdict import condition_verdict, summary
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 MAX_FAILURES_SHOWN = 100
-MOST_CSV_CHARACTERS = 60_000
-"""Of one table or figure that the page carries as a download."""
+MOST_CSV_CHARACTERS = 800_000
+"""Of all tables and figures together that the page carries as downloads, in the order of the page."""
 FULL_WIDTH_POINTS = 648
 """Of a figure that fills the page; `results.plots.canvas.WIDTH` in points."""
 
@@ -82,6 +82,9 @@ def render_html(
     environment.filters["data_uri"] = _csv_uri
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     shown = sheets(table)
+    room = _Room(MOST_CSV_CHARACTERS)
+    table_csv = room.take(render_csv(table))
+    drawn = [{**_embedded(figure, svg), "csv": room.take(figure.csv)} for figure, svg in figures]
     failures = list_failures(manifest, records)
     return environment.get_template("report.html.j2").render(
         table=table,
@@ -98,12 +101,12 @@ def render_html(
             for c in table.conditions
         ],
         columns=style.chosen(FULL),
-        figures=[_embedded(figure, svg) for figure, svg in figures],
+        figures=drawn,
         notes=notes,
         configurations=[_configurations(c) for c in table.conditions],
         sheets=shown,
-        sheet_csv={sheet.name: _small(render_sheet_csv(sheet)) for sheet in shown},
-        table_csv=_small(render_csv(table)),
+        sheet_csv={sheet.name: room.take(render_sheet_csv(sheet)) for sheet in shown},
+        table_csv=table_csv,
         trials=groups_of_trials(details, table.study),
         script=Markup(script),
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
@@ -158,13 +161,21 @@ def _embedded(figure: PageFigure, svg: bytes) -> dict[str, Any]:
         "alt": figure.alt,
         "width": min(100, round(100 * float(found[1]) / FULL_WIDTH_POINTS)) if found else 100,
         "uri": svg_uri(svg),
-        "csv": _small(figure.csv),
     }
 
 
-def _small(csv: str) -> str:
-    """Data that the page carries; beyond that only the files beside it have it."""
-    return csv if len(csv) <= MOST_CSV_CHARACTERS else ""
+class _Room:
+    """What is left for data in the page; what finds no room is in the files beside it alone."""
+
+    def __init__(self, characters: int) -> None:
+        self._left = characters
+
+    def take(self, csv: str) -> str:
+        """The data, or nothing where there is no room for it."""
+        if len(csv) > self._left:
+            return ""
+        self._left -= len(csv)
+        return csv
 
 
 def _csv_uri(csv: str) -> str:

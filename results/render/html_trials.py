@@ -45,6 +45,8 @@ def _extent(cell: CellDetails) -> str:
     trials = f"{count(total)} {'trial' if total == 1 else 'trials'}"
     if not cell.left_out:
         return trials
+    if not shown:
+        return f"{trials}; the ledger has them"
     return f"{trials}, of which evaluation and the best of tuning are listed ({shown}); the ledger has them all"
 
 

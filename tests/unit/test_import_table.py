@@ -32,7 +32,9 @@ SOLE_HOME = {  # library: the only places that import it
         *(f"results/{name}.py" for name in ("ledger", "ledger_parts", "packed", "render/parquet")),
         "orchestrator/remote/folder.py",
     },
-    "matplotlib": {f"results/plots/{name}.py" for name in ("canvas", "effects", "fronts", "images", "panels")},
+    "matplotlib": {
+        f"results/plots/{name}.py" for name in ("canvas", "crowds", "effects", "fronts", "images", "panels")
+    },
     "yaml": {"orchestrator/yaml_source.py"},
     "diffusers": {"orchestrator/synthesis.py"},
 }

@@ -142,4 +142,4 @@ def test_the_report_draws_them_with_class_names_and_the_same_bytes_again(study):
     assert "FixMatch: 100% of real and 100% of synthetic images" in page
     drawn = maps(one, records, folder)
     expected = draw_feature_maps(drawn, [f"digit {k}" for k in range(10)])
-    assert (folder / "report" / "figures" / "features.svg").read_bytes() == expected.svg()
+    assert (folder / "report" / "figures" / "features.svg").read_bytes() == expected.svg

@@ -153,12 +153,12 @@ def test_drawings_are_svg_and_the_same_every_time(study, tmp_path):
     ]
     for draw in draws:
         first, again = draw(), draw()
-        assert is_svg(first.svg())
-        assert first.svg() == again.svg()
-        assert b"<dc:date>" not in first.svg()
-        assert first.pdf().startswith(b"%PDF-")
-        assert first.pdf() == again.pdf()
-        assert b"CreationDate" not in first.pdf()
+        assert is_svg(first.svg)
+        assert first.svg == again.svg
+        assert b"<dc:date>" not in first.svg
+        assert first.pdf.startswith(b"%PDF-")
+        assert first.pdf == again.pdf
+        assert b"CreationDate" not in first.pdf
 
 
 @pytest.mark.parametrize("title", ["$x^$ <b>&amp;</b>", "方法 без очереди", "a" * 300, "", "100% \\frac{"])
@@ -166,17 +166,17 @@ def test_any_title_can_be_drawn(title):
     effect = figures.Effect(
         arm="a", title=title, mean=0.0, interval=None, by_seed=((1, 0.0),), significant=False, baseline=False
     )
-    assert is_svg(draw_effects(figures.Effects(reference=title, effects=(effect,))).svg())
+    assert is_svg(draw_effects(figures.Effects(reference=title, effects=(effect,))).svg)
     one = figures.line([record(curves={"val_error": [(10, 0.0)]})], "val_error", title)
     panel = figures.Panel(arm="a", title=title, lines=(one,), backdrop=(one,))
-    assert is_svg(draw_panels([panel], ylabel=title, fraction=False, backdrop_label=title).svg())
+    assert is_svg(draw_panels([panel], ylabel=title, fraction=False, backdrop_label=title).svg)
     assert is_svg(
         draw_pictures(
             figures.PictureGrid(
                 classes=(title,),
                 sources=(figures.PictureSource(title=title, images=np.zeros((1, 1, 8, 8, 1), np.uint8)),),
             )
-        ).svg()
+        ).svg
     )
 
 
@@ -188,8 +188,8 @@ def test_front_panels_show_the_second_objective_to_the_right():
     assert data.panels[0].front == ((13.0, 12.0), (22.0, 10.5), (31.0, 9.0))
     assert data.panels[0].others == ((40.0, 9.5),)
     drawn = draw_fronts(data)
-    assert is_svg(drawn.svg())
-    assert drawn.svg() == draw_fronts(data).svg()
+    assert is_svg(drawn.svg)
+    assert drawn.svg == draw_fronts(data).svg
 
 
 def test_fronts_of_many_arms_are_cut_and_counted():
