@@ -5,12 +5,13 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.made-from
 RECIPE := pyproject.toml constraints.txt
 
-.PHONY: study test ui check fix clean setup help
+.PHONY: study test ui docs check fix clean setup help
 
 help:
 	@echo "make study   run the default study (studies/digits.yaml), or go on with it"
 	@echo "make test    check style and types, and run every test"
 	@echo "make ui      browse the runs in the MLflow UI, on this machine only"
+	@echo "make docs    build the documentation site into build/docs"
 	@echo "make check   style and types alone;  make fix  mends what can be mended by itself"
 	@echo "make clean   remove .venv and caches; runs/ stays"
 
@@ -24,6 +25,11 @@ test: $(STAMP)
 
 ui: $(STAMP)
 	@$(BIN)/ablate ui
+
+docs: $(STAMP)
+	@scripts/reference
+	@scripts/docs
+	@echo "build/docs/index.html"
 
 check: $(STAMP)
 	@scripts/check

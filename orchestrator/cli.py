@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.commands import browsing, planning, reporting, running
+from orchestrator.commands import browsing, planning, reporting, running, starting
 from orchestrator.commands.options import DONE, INTERRUPTED, SOME_FAILED, WRONG_INPUT
 from orchestrator.errors import AblateError, InputError
 from orchestrator.printing import complain
@@ -25,9 +25,10 @@ app = typer.Typer(
 )
 
 for _command in (
+    starting.init,
     *(running.run, planning.plan, running.submit, running.status, reporting.report, reporting.compare),
     *(browsing.ui, browsing.dashboard, browsing.sync),
-    *(planning.data, planning.doctor),
+    *(planning.data, planning.schema, planning.doctor),
 ):
     app.command()(_command)
 app.command(name="list")(planning.list_)

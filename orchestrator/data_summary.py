@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +18,7 @@ from orchestrator.remote.pool_cache import PoolCache
 from orchestrator.room import living_nodes, request
 from orchestrator.runner import missing_blocks, missing_names, save_sample
 from orchestrator.study import LoadedStudy
-from orchestrator.study_plan import Plan, make_plan
+from orchestrator.study_plan import make_plan
 from results.figures import load_pictures
 from results.plots.images import draw_pictures
 from trainables.data.recognition import Recognition, known_recognition
@@ -31,8 +32,12 @@ RECOGNISED = (
 )
 
 
-def show_data(loaded: LoadedStudy, runs: Path, console: Console) -> None:
-    """Make what is missing, then print a table of each seed block's images and write `report/data.svg`."""
+def summarise_data(loaded: LoadedStudy, runs: Path, console: Console) -> dict[str, Any]:
+    """Make what is missing, write `report/data.svg`, and say what trials will see, as JSON values.
+
+    `blocks` has an entry for each seed block of each condition: numbers of images (`test` is None while it is sealed), and of its
+    validation images and each pool the number, the hash, and `recognised`, a share from 0 to 1 or None.
+    """
     study = loaded.spec
     folders = StudyFolders(runs, study.study)
     plan = make_plan(study)
@@ -45,15 +50,31 @@ def show_data(loaded: LoadedStudy, runs: Path, console: Console) -> None:
             gpus = request(study.resources, living_nodes(ray)).gpus
             build_pools(ray, missing_blocks(plan, folders), cache, gpus=gpus, console=terminal)
             recognise_pools(ray, unknown, cache, gpus=gpus, console=terminal)
-    console.print(_table(plan, folders))
-    console.print(RECOGNISED, highlight=False)
-    console.print(f"dataset {study.data.dataset}, hash {plan.cells[0].origin.fingerprint}", highlight=False)
+    titles = {c.data: c.info.title for c in plan.conditions}
+    blocks = [
+        {"condition": titles[spec], **_block(spec, seed, study.tuning_seed, folders)} for spec, seed in plan.seed_blocks
+    ]
     save_sample(folders, *plan.seed_blocks[-1])
     pictures = load_pictures(folders.study)
+    picture = folders.report / "data.svg"
     if pictures is not None:
-        path = folders.report / "data.svg"
-        write_atomically(path, draw_pictures(pictures).svg)
-        console.print(f"real and synthetic images: {path}", highlight=False, soft_wrap=True)
+        write_atomically(picture, draw_pictures(pictures).svg)
+    return {
+        "study": study.study,
+        "dataset": study.data.dataset,
+        "hash": plan.cells[0].origin.fingerprint,
+        "blocks": blocks,
+        "picture": None if pictures is None else str(picture),
+    }
+
+
+def show_data(summary: Mapping[str, Any], console: Console) -> None:
+    """Print a summary's table, and where the picture is."""
+    console.print(_table(summary["blocks"]))
+    console.print(RECOGNISED, highlight=False)
+    console.print(f"dataset {summary['dataset']}, hash {summary['hash']}", highlight=False)
+    if summary["picture"] is not None:
+        console.print(f"real and synthetic images: {summary['picture']}", highlight=False, soft_wrap=True)
 
 
 def _has_pools(spec: DataSpec) -> bool:
@@ -65,39 +86,52 @@ def _recognition(spec: DataSpec, seed: int, folders: StudyFolders) -> Recognitio
     return None if missing_pools(spec, seed, folders.pools) else known_recognition(spec, seed, folders.pools)
 
 
-def _table(plan: Plan, folders: StudyFolders) -> Table:
+def _block(spec: DataSpec, seed: int, tuning_seed: int, folders: StudyFolders) -> dict[str, Any]:
+    phase: Phase = "tune" if seed == tuning_seed else "evaluate"
+    block = load_seed_block(spec, seed, phase, folders.pools)
+    found = _recognition(spec, seed, folders) if _has_pools(spec) else None
+    facts = block.provenance
+    validation = {
+        "images": "validation, real",
+        "number": facts["validation"],
+        "hash": block.validation.fingerprint,
+        "recognised": found.real if found else None,
+    }
+    pools = [
+        {
+            "images": f"synthetic, {name}",
+            "number": pool["images"],
+            "hash": pool["hash"],
+            "recognised": found.synthetic.get(name) if found else None,
+        }
+        for name, pool in facts["synthetic"].items()
+    ]
+    return {
+        "seed": seed,
+        "phase": phase,
+        "labelled": facts["labelled"],
+        "unlabelled_real": facts["unlabelled_real"],
+        "test": None if block.test is None else len(block.test),
+        "parts": [validation, *pools],
+    }
+
+
+def _table(blocks: Sequence[Mapping[str, Any]]) -> Table:
     """Of each seed block its real parts, and a line for the validation images and for each pool."""
-    conditions = {c.data: c.info.title for c in plan.conditions}
+    several = len({block["condition"] for block in blocks}) > 1
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    if len(conditions) > 1:
+    if several:
         table.add_column("condition")
     for heading in ("seed", "labelled", "real unlabelled", "test"):
         table.add_column(heading, justify="right")
     table.add_column("images")
     for heading in ("number", "hash", "recognised %"):
         table.add_column(heading, justify="right")
-    for spec, seed in plan.seed_blocks:
-        for row in _rows(spec, seed, plan.study.tuning_seed, folders):
-            name = [conditions[spec] if row[0] else ""] if len(conditions) > 1 else []
-            table.add_row(*map(Text, (*name, *row)))
+    for block in blocks:
+        counts = [f"{block['seed']} ({block['phase']})", str(block["labelled"]), str(block["unlabelled_real"])]
+        head = [block["condition"]] * several + [*counts, "sealed" if block["test"] is None else str(block["test"])]
+        for part in block["parts"]:
+            share = "" if part["recognised"] is None else f"{100 * part['recognised']:.1f}"
+            table.add_row(*map(Text, (*head, part["images"], str(part["number"]), part["hash"][:8], share)))
+            head = [""] * len(head)
     return table
-
-
-def _rows(spec: DataSpec, seed: int, tuning_seed: int, folders: StudyFolders) -> Iterator[tuple[str, ...]]:
-    phase: Phase = "tune" if seed == tuning_seed else "evaluate"
-    block = load_seed_block(spec, seed, phase, folders.pools)
-    found = _recognition(spec, seed, folders) if _has_pools(spec) else None
-    facts = block.provenance
-    yield (
-        f"{seed} ({phase})",
-        str(facts["labelled"]),
-        str(facts["unlabelled_real"]),
-        "sealed" if block.test is None else str(len(block.test)),
-        "validation, real",
-        str(facts["validation"]),
-        block.validation.fingerprint[:8],
-        f"{100 * found.real:.1f}" if found else "",
-    )
-    for name, pool in facts["synthetic"].items():
-        share = f"{100 * found.synthetic[name]:.1f}" if found and name in found.synthetic else ""
-        yield "", "", "", "", f"synthetic, {name}", str(pool["images"]), pool["hash"][:8], share

@@ -15,27 +15,22 @@ from trainables.data.datasets import FOLDER_NAME
 from trainables.data.made_elsewhere import FolderGenerator
 from trainables.specs import NETWORKS
 
-KINDS = ("algorithms", "components", "datasets", "designs", "generators", "networks", "samplers", "spaces")
-
 
 def listing(kind: str) -> Table:
-    """The names of one kind, with what a user must know of each."""
-    columns, rows = {
-        "algorithms": _algorithms,
-        "components": _components,
-        "datasets": _datasets,
-        "designs": _designs,
-        "generators": _generators,
-        "networks": _networks,
-        "samplers": _samplers,
-        "spaces": _spaces,
-    }[kind]()
+    """The names of one kind, with what a user must know of each, for a terminal."""
+    columns, rows = _LISTINGS[kind]()
     table = Table(title=kind, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
         table.add_column(column)
     for row in rows:
         table.add_row(*map(Text, row))
     return table
+
+
+def entries(kind: str) -> list[dict[str, str]]:
+    """The same for a program: of each name its columns, by their headings."""
+    columns, rows = _LISTINGS[kind]()
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 Listing = tuple[tuple[str, ...], Iterable[tuple[str, ...]]]
@@ -113,3 +108,15 @@ def _spaces() -> Listing:
             users = ", ".join(a.name for a in ALGORITHMS.values() if field in a.Config.model_fields)
             rows.append((group, field, text, users))
     return ("group", "field", "range", "algorithms"), rows
+
+
+_LISTINGS = {
+    "algorithms": _algorithms,
+    "components": _components,
+    "datasets": _datasets,
+    "designs": _designs,
+    "generators": _generators,
+    "networks": _networks,
+    "samplers": _samplers,
+    "spaces": _spaces,
+}

@@ -62,11 +62,24 @@ def show_report(folder: Path, console: Console, *, written: Report | None, again
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
-def show_mirror_check(folder: Path, uri: str) -> bool:
+def show_verdict(folder: Path, *, written: Report | None) -> None:
+    """Print a study's answer in words and nothing else."""
+    from results.report import load_table
+    from results.verdict import verdict
+
+    for sentence in verdict(written.table if written else load_table(folder)):
+        new_console().print(sentence, highlight=False)
+
+
+def show_mirror_check(folder: Path, uri: str, *, as_json: bool = False) -> bool:
     """List what MLflow says otherwise than a study's ledger; whether nothing is."""
     from orchestrator.mirror import check
 
     found = check(folder, uri)
+    if as_json:
+        differences = [{"run": d.run, "run_id": d.run_id, "what": d.what} for d in found]
+        print_json({"study": folder.name, "same": not found, "differences": differences})
+        return not found
     for difference in found:
         complain(f"{difference.run}: {difference.what}")
     if found:

@@ -41,6 +41,7 @@ def quiet_output(log: Path, console: Console) -> Iterator[Console]:
                 width=None if is_terminal else width,
                 color_system=console.color_system,  # type: ignore[arg-type]
                 no_color=console.no_color,
+                quiet=console.quiet,
             )
         finally:
             sys.stdout.flush()

@@ -68,6 +68,8 @@ class RunOptions:
     changed: Decision | None = None
     """What to do with records of other code, libraries or data; None to stop and ask."""
     retry_failed: bool = False
+    verbose: bool = False
+    """Print a line for every trial."""
     limits: RunLimits = field(default_factory=RunLimits)
 
 
@@ -201,7 +203,7 @@ def _train(
             said = [storage_text(storage.status()), "" if mirror is None else mirror_text(mirror.status())]
             return ", ".join(filter(None, said))
 
-        view = StudyView(console, driver, pending=pending)
+        view = StudyView(console, driver, pending=pending, verbose=options.verbose)
         view.note(f"{driver.state.remaining} trials to run, {room() or 'none'} at a time")
         with view.showing():
             _tune(ray, driver, storage, view, room)

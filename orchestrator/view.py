@@ -28,12 +28,16 @@ class StudyView:
         console: Where to write. A terminal gets a live table, anything else a line every ten seconds.
         driver: What is run.
         pending: Text about the MLflow mirror, asked at every refresh.
+        verbose: Also a line for every trial.
     """
 
-    def __init__(self, console: Console, driver: StudyDriver, *, pending: Callable[[], str]) -> None:
+    def __init__(
+        self, console: Console, driver: StudyDriver, *, pending: Callable[[], str], verbose: bool = False
+    ) -> None:
         self._console = console
         self._driver = driver
         self._pending = pending
+        self._verbose = verbose
         self._started = self._printed = time.monotonic()
         self._recorded = sum(driver.state.counts().values())
         """Before this run."""
@@ -41,7 +45,7 @@ class StudyView:
     @contextmanager
     def showing(self) -> Iterator[None]:
         """Keep the live table on the screen for the length of the block."""
-        if not self._console.is_terminal:
+        if not self._console.is_terminal or self._console.quiet:
             yield
             self._line()
             return
@@ -53,7 +57,11 @@ class StudyView:
         self._console.print(text, highlight=False)
 
     def record(self, record: TrialRecord) -> None:
-        """Show a failure at once; elsewhere than in a terminal, say how far the run is now and then."""
+        """Show a failure at once, and where all trials are wanted every other one; elsewhere than in a terminal, say how far
+        the run is now and then.
+        """
+        if self._verbose and record.status != "failed":
+            self._console.print(trial_text(record), highlight=False, soft_wrap=True)
         if record.status == "failed":
             where = f"{record.arm}, {record.phase} {record.number}"
             self._console.print(Text(f"failed: {where}: {record.error} (see {record.log})", style="red"))
@@ -128,6 +136,17 @@ class StudyView:
             if cell.stage not in ("done", "blocked"):
                 chosen.add(cell.cell.key)
         return [c for c in cells if c.cell.key in chosen]
+
+
+def trial_text(record: TrialRecord) -> str:
+    """One trial that did not fail, in a line: what it was, how it ended, its errors in percent, and how long it took."""
+    errors = [
+        f"{name.removesuffix('_error')} error {record.metrics[name]:.2f} %"
+        for name in ("val_error", "test_error")
+        if name in record.metrics
+    ]
+    head = f"{record.arm}, {record.condition}, {record.phase} {record.number}, seed {record.seed}"
+    return f"{head}: " + ", ".join([record.status, *errors, f"{record.steps} steps", f"{record.seconds:.1f} s"])
 
 
 def _numbers(cell: CellState) -> tuple[str, str, str, str]:

@@ -87,9 +87,21 @@ def read_text(path: Path) -> str:
         raise _error(source, line, "is not a text file in UTF-8; save it as UTF-8") from problem
 
 
+class _Dumper(yaml.SafeDumper):
+    """Also quotes text that is no number in YAML 1.1 and one here: `1e3`, `08`."""
+
+
+def _quoting(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    number = _INTEGER.fullmatch(text) or _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text)
+    return dumper.represent_scalar(f"{_STANDARD_TAG}str", text, style="'" if number else None)
+
+
+_Dumper.add_representer(str, _quoting)
+
+
 def as_text(data: Any) -> str:
-    """YAML text of plain values, in their order."""
-    return str(yaml.safe_dump(data, sort_keys=False))
+    """YAML text of plain values, in their order; `parse` gives them back."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False))
 
 
 def parse(text: str, source: str, *, numbered: bool = True) -> Document:

@@ -8,13 +8,17 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands.options import SOME_FAILED, WRONG_INPUT, Runs, StudyName, study_dir
+from orchestrator.commands.completion import studies_and_files
+from orchestrator.commands.options import DONE, SOME_FAILED, WRONG_INPUT, Json, Runs, StudyName, study_dir
 from orchestrator.data_errors import data_errors
-from orchestrator.printing import complain, new_console, show_mirror_check, warn
+from orchestrator.printing import complain, new_console, print_json, show_mirror_check, warn
 
 
 def ui(
-    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Open the page of this study")] = None,
+    study: Annotated[
+        str | None,
+        typer.Argument(metavar="[STUDY]", help="Open the page of this study", autocompletion=studies_and_files),
+    ] = None,
     runs: Runs = Path("runs"),
     host: Annotated[
         str, typer.Option(help="Interface to listen on; on any but loopback MLflow asks for a password")
@@ -68,6 +72,7 @@ def sync(
         bool,
         typer.Option("--repair", help="Also write runs anew that somebody changed; the old ones go to MLflow's bin"),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Bring MLflow up to date with the ledger."""
     if check and repair:
@@ -77,7 +82,7 @@ def sync(
     from orchestrator.mirror_process import MirrorProcess, tracking_uri
 
     if check:
-        if not show_mirror_check(folder, tracking_uri(runs)):
+        if not show_mirror_check(folder, tracking_uri(runs), as_json=as_json):
             raise typer.Exit(SOME_FAILED)
         return
     if repair:
@@ -86,6 +91,9 @@ def sync(
         discard_changed(folder, tracking_uri(runs))
     with MirrorProcess(folder, tracking_uri(runs), folder / "log" / "mlflow.log") as mirror:
         done = mirror.finish(timeout=3600)
+    if as_json:
+        print_json({"study": folder.name, "written": done.written, "total": done.total, "error": done.error})
+        raise typer.Exit(SOME_FAILED if done.error else DONE)
     if done.error:
         complain(f"MLflow is behind: {done.error}")
         raise typer.Exit(SOME_FAILED)

@@ -7,12 +7,21 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.commands.completion import studies_and_files, study_files
 from orchestrator.errors import StudyNotFound, did_you_mean
 
 DONE, SOME_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file, such as studies/digits.yaml")]
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a study that has run")]
+StudyFile = Annotated[
+    Path,
+    typer.Argument(metavar="STUDY", help="A study file, such as studies/digits.yaml", autocompletion=study_files),
+]
+StudyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY", help="A study file, or the name of a study that has run", autocompletion=studies_and_files
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the study; may be repeated"),

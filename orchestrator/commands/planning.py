@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.text import Text
 
+from orchestrator.commands.completion import KINDS, kinds
 from orchestrator.commands.options import SOME_FAILED, Json, Overrides, Runs, StudyFile
 from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError, did_you_mean
@@ -94,6 +96,7 @@ def data(
     steps: Annotated[int | None, typer.Option(min=1, max=10_000, help="Of its sampler")] = None,
     batch: Annotated[int | None, typer.Option(min=1, max=4096, help="Images at once")] = None,
     resolution: Annotated[int | None, typer.Option(min=8, max=8192, help="Side at which it works, in pixels")] = None,
+    as_json: Json = False,
 ) -> None:
     """Build a study's data and show it: counts, hashes, and a picture grid of real and synthetic images."""
     from orchestrator.study import load_study
@@ -114,22 +117,37 @@ def data(
             "ablate data: --synthesize FOLDER and --pipeline PATH_OR_NAME go together, the others with them"
         )
     loaded = load_study(study, overrides or [])
-    from orchestrator.data_summary import show_data
+    from orchestrator.data_summary import show_data, summarise_data
 
     with data_errors():
-        show_data(loaded, runs, new_console())
+        if as_json:  # what is made meanwhile is said beside it
+            print_json(summarise_data(loaded, runs, Console(stderr=True)))
+        else:
+            console = new_console()
+            show_data(summarise_data(loaded, runs, console), console)
 
 
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="algorithms, components, datasets, generators or spaces")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            help="algorithms, components, datasets, designs, generators, networks, samplers or spaces",
+            autocompletion=kinds,
+        ),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """List what studies can name."""
-    from orchestrator.listing import KINDS, listing
+    from orchestrator.listing import entries, listing
 
     if kind is not None and kind not in KINDS:
         raise AblateError(f"ablate list: no kind '{kind}'{did_you_mean(kind, KINDS)}")
+    chosen = KINDS if kind is None else (kind,)
+    if as_json:
+        print_json({name: entries(name) for name in chosen})
+        return
     console = new_console()
-    for name in KINDS if kind is None else (kind,):
+    for name in chosen:
         console.print(listing(name))
 
 
@@ -137,13 +155,23 @@ def doctor(
     address: Annotated[str | None, typer.Option(help="Look at a cluster's job server too, http://HEAD:8265")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check what this machine can do, and say what is missing and how to get it."""
-    from orchestrator.doctor import examine, findings_table
+    """Check what this machine can do, and say what is missing and what to do about it, in order."""
+    from orchestrator.doctor import examine, findings_table, remedies, to_fix
 
     findings = examine(address)
     if as_json:
-        print_json({"ok": all(f["ok"] for f in findings), "findings": findings})
+        print_json({"ok": all(f["ok"] for f in findings), "findings": findings, "to_fix": to_fix(findings)})
     else:
-        new_console().print(findings_table(findings))
+        console = new_console()
+        console.print(findings_table(findings))
+        for line in remedies(findings):
+            console.print(Text(line), soft_wrap=True)
     if not all(f["ok"] for f in findings if f["required"]):
         raise typer.Exit(SOME_FAILED)
+
+
+def schema() -> None:
+    """Print the JSON Schema of study files, with which editors complete and check them."""
+    from orchestrator.schema import schema_text
+
+    typer.echo(schema_text(), nl=False)

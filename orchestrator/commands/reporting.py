@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.commands.completion import studies_and_files
 from orchestrator.commands.options import WRONG_INPUT, Address, Json, Runs, StudyName, study_dir, study_name
 from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError, did_you_mean, quoted
@@ -64,8 +65,18 @@ def report(
 
 
 def compare(
-    before: Annotated[str, typer.Argument(metavar="STUDY_A", help="A study that has run, its folder, or STUDY@COMMIT")],
-    after: Annotated[str, typer.Argument(metavar="STUDY_B", help="The same, to compare it with")],
+    before: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY_A",
+            help="A study that has run, its folder, or STUDY@COMMIT",
+            autocompletion=studies_and_files,
+        ),
+    ],
+    after: Annotated[
+        str,
+        typer.Argument(metavar="STUDY_B", help="The same, to compare it with", autocompletion=studies_and_files),
+    ],
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:

@@ -24,7 +24,7 @@ from orchestrator.commands.options import (
 )
 from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError
-from orchestrator.printing import complain, new_console, print_json, show_report, warn
+from orchestrator.printing import complain, new_console, print_json, show_report, show_verdict, warn
 
 
 def run(
@@ -43,15 +43,23 @@ def run(
         bool, typer.Option("--rerun", help="Run the trials again whose records are of other code, libraries or data")
     ] = False,
     mlflow: Annotated[bool, typer.Option(help="Write to MLflow on the way; `ablate sync` does it later too")] = True,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only notes, errors, and at the end the answer in words")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also a line for every trial")] = False,
 ) -> None:
     """Start a study, go on with it, or extend it: runs what it wants and the ledger lacks."""
     if accept_mixed and rerun:
         complain("--accept-mixed and --rerun exclude each other; give one")
         raise typer.Exit(WRONG_INPUT)
+    if quiet and verbose:
+        complain("--quiet and --verbose exclude each other; give one")
+        raise typer.Exit(WRONG_INPUT)
     from orchestrator.study import load_study
 
     loaded = load_study(study, overrides or [])
     console = new_console()
+    console.quiet = quiet
     warn(loaded.warnings)
     from orchestrator.limits import RunLimits
     from orchestrator.remote.working_copy import shown
@@ -62,6 +70,7 @@ def run(
         address=address,
         changed="accept" if accept_mixed else "rerun" if rerun else None,
         retry_failed=retry_failed,
+        verbose=verbose,
         limits=RunLimits(hours=max_hours, trials=max_trials, gpu_hours=max_gpu_hours),
         mirror=mlflow,
     )
@@ -81,7 +90,10 @@ def run(
         )
     elif not outcome.ran:
         console.print(f"{name}: nothing to run, the ledger has all {outcome.recorded} trials", highlight=False)
-    show_report(outcome.folders.study, console, written=outcome.report)
+    if quiet:
+        show_verdict(outcome.folders.study, written=outcome.report)
+    else:
+        show_report(outcome.folders.study, console, written=outcome.report)
     if outcome.mirror_error:
         warn(
             [

@@ -157,3 +157,9 @@ def test_data_shows_counts_hashes_and_what_is_recognised_and_finds_it_out_once(t
     again = ablate("data", study, cwd=tmp_path)
     assert [line for line in again.stdout.splitlines() if "synthetic, pca" in line] == rows
     assert "training" not in again.stdout.split("recognised:")[0]
+    told = json.loads(ablate("data", study, "--json", cwd=tmp_path).stdout)
+    assert len(told["blocks"]) == 4
+    pools = [part for block in told["blocks"] for part in block["parts"] if part["images"] == "synthetic, pca"]
+    assert [f"{100 * pool['recognised']:.1f}" for pool in pools] == [row.split()[-1] for row in rows]
+    assert [block["test"] is None for block in told["blocks"]] == [block["phase"] == "tune" for block in told["blocks"]]
+    assert (tmp_path / told["picture"]).is_file()

@@ -84,7 +84,8 @@ def test_a_cluster_that_is_open_to_all_is_refused_unless_asked_for(tmp_path):
         assert "takes jobs from everybody who reaches it" in said
         status, said = finish(tmp_path, "doctor", "--address", nodes.dashboard)
         assert status == 1
-        assert "it takes jobs from everybody who reaches it; start Ray with RAY_AUTH_MODE=token" in said
+        assert "it takes jobs from everybody who reaches it" in said
+        assert f"1. cluster {nodes.dashboard}: start Ray with RAY_AUTH_MODE=token" in said
         status, said = finish(
             tmp_path, *("submit", study, "--address", nodes.dashboard, "--insecure", "--max-trials", "1")
         )

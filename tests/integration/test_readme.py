@@ -9,32 +9,20 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 import yaml
 
 from orchestrator.arms import derive_arms
 from orchestrator.study import load_study
+from tests.docs.pages import README, ROOT, blocks, shell_lines
 from tests.integration.studies import SMALL, ablate, command, environment
-
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
-
-
-def shell_lines():
-    lines = [line.partition("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
-    return [line for line in lines if line]
-
-
 def test_make_targets_exist_and_ci_runs_the_first_commands():
-    targets = [line.removeprefix("make ") for line in shell_lines() if line.startswith("make ")]
+    targets = [line.removeprefix("make ") for line in shell_lines(README) if line.startswith("make ")]
     assert targets == ["study", "test"]
     for target in targets:
         subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
@@ -42,16 +30,11 @@ def test_make_targets_exist_and_ci_runs_the_first_commands():
 
 
 def test_the_study_loads(tmp_path):
-    (text,) = blocks("yaml")
+    (text,) = blocks(README, "yaml")
     path = tmp_path / "study.yaml"
     path.write_text(text, encoding="utf-8")
     arms = derive_arms(load_study(path).spec).arms
     assert [a.name for a in arms] == ["rsmatch", "rsmatch-without-queue", "fixmatch"]
-
-
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
 
 
 @pytest.mark.timeout(900)
@@ -60,9 +43,21 @@ def test_commands_run_in_order(tmp_path):
     study = {**SMALL, "study": "digits", "baselines": [], "search": {"trials": 1}}
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "digits.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
-    commands = [shlex.split(line)[1:] for line in shell_lines() if line.startswith("ablate ")]
+    commands = [shlex.split(line)[1:] for line in shell_lines(README) if line.startswith("ablate ")]
     verbs = [c[0] for c in commands]
-    assert set(verbs) >= {"run", "plan", "status", "report", "ui", "dashboard", "sync", "data", "list", "doctor"}
+    assert set(verbs) >= {
+        "run",
+        "plan",
+        "status",
+        "report",
+        "ui",
+        "dashboard",
+        "sync",
+        "data",
+        "list",
+        "doctor",
+        "init",
+    }
     for arguments in commands:
         if arguments[0] in ("ui", "dashboard"):
             serves(arguments, tmp_path)

@@ -10,6 +10,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import yaml
 from rich.console import Console
 
@@ -36,6 +37,7 @@ STUDY = {
 
 
 def driver_in(folder: Path) -> StudyDriver:
+    folder.mkdir(exist_ok=True)
     (folder / "seen.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")
     folders = StudyFolders(folder / "runs", "seen")
     ledger = Ledger(folders.ledger)
@@ -53,12 +55,12 @@ def finish_one(driver: StudyDriver, error: str | None = None) -> TrialRecord:
     return record
 
 
-def shown(driver: StudyDriver, *, terminal: bool) -> str:
+def shown(driver: StudyDriver, *, terminal: bool, quiet: bool = False, verbose: bool = False) -> str:
     output = io.StringIO()
-    console = Console(file=output, force_terminal=terminal, width=120, color_system=None)
-    view = StudyView(console, driver, pending=lambda: "MLflow has 1")
+    console = Console(file=output, force_terminal=terminal, width=120, color_system=None, quiet=quiet)
+    view = StudyView(console, driver, pending=lambda: "MLflow has 1", verbose=verbose)
     with view.showing():
-        finish_one(driver)
+        view.record(finish_one(driver))
         view.record(finish_one(driver, error="diverged"))
     return output.getvalue()
 
@@ -74,6 +76,14 @@ def test_elsewhere_it_is_plain_lines(tmp_path):
     assert "\x1b" not in text
     assert "2/6 trials" in text
     assert "diverged" in text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_quiet_says_nothing_and_verbose_has_a_line_for_every_trial(tmp_path, terminal):
+    assert shown(driver_in(tmp_path / "quiet"), terminal=terminal, quiet=True) == ""
+    text = shown(driver_in(tmp_path / "verbose"), terminal=terminal, verbose=True)
+    assert "rsmatch, digits-2l-50s, tune 0, seed 1000000: completed, val error 30.00 %, 10 steps, " in text
+    assert "failed: rsmatch, tune 1: diverged" in text
 
 
 def test_a_later_run_counts_what_earlier_ones_recorded(tmp_path):

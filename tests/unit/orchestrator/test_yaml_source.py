@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import InputError, Problem
-from orchestrator.yaml_source import MAX_BYTES, MAX_DEPTH, Location, parse, path_text, read_text
+from orchestrator.yaml_source import MAX_BYTES, MAX_DEPTH, Location, as_text, parse, path_text, read_text
 
 
 def refused(text: str) -> list[str]:
@@ -228,3 +228,15 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> Non
 def test_problems_and_paths_stay_on_one_line() -> None:
     assert path_text(("a", 0, "b c\n\x1b[31m")) == r"a[0].'b c\n\x1b[31m'"
     assert str(Problem("a\nb", 3, "x", "what\x1b[0m \ud800")) == r"a\nb:3: x: what\x1b[0m \ud800"
+
+
+@given(
+    st.sampled_from(["1e3", "08", "0E0", "-.5E1", ".inf", "1_0", "on", "null", "~", "1:30", "2026-11-24", "a: b", "#"])
+)
+def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
+    assert parse(as_text({"a": text, "b": [text]}), "s.yaml").data == {"a": text, "b": [text]}
+
+
+@given(plain)
+def test_written_values_are_read_back(value: object) -> None:
+    assert parse(as_text({"a": value}), "s.yaml").data == {"a": value}

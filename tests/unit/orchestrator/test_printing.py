@@ -1,0 +1,39 @@
+"""What programs are told of MLflow's differences, and the words that are left of a quiet run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import orchestrator.mirror
+from orchestrator.mirror import Difference
+from orchestrator.printing import show_mirror_check, show_verdict
+from results.report import load_table
+from results.verdict import verdict
+
+DIGITS = Path(__file__).parents[3] / "docs" / "results" / "digits"
+
+
+@pytest.mark.parametrize(
+    "found", [[], [Difference(run="a", what="is missing"), Difference(run="b", what="differs", run_id="id")]]
+)
+def test_differences_for_programs(found, monkeypatch, capsys):
+    monkeypatch.setattr(orchestrator.mirror, "check", lambda folder, uri: found)
+    assert show_mirror_check(Path("runs/digits"), "sqlite://", as_json=True) == (not found)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["study"], told["same"]) == ("digits", not found)
+    assert [(d["run"], d["what"], d["run_id"]) for d in told["differences"]] == [
+        (d.run, d.what, d.run_id) for d in found
+    ]
+
+
+def test_a_quiet_run_ends_with_the_answer_in_words_alone(tmp_path, capsys):
+    folder = tmp_path / "digits"
+    shutil.copytree(DIGITS, folder)
+    show_verdict(folder, written=None)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed == " ".join(" ".join(verdict(load_table(folder))).split())
+    assert not (folder / "report").exists()
