@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from results.cost import Cost, total
 from results.display import NOTHING, count, duration, interval, number, signed
 from results.last_step import Checkpoints, DetectorQuality
 from results.sheet import Group, Line, Sheet, by_condition
 from results.statistics import Interval, MeanInterval
 from results.tables import MainTable, Row
+
+_SECONDS: Mapping[str, float] = {"h": 3600.0, "min": 60.0, "s": 1.0}
+_UNITS: Mapping[str, float] = {"h": 100 * 3600.0, "min": 600.0, "s": 0.0}
+"""The unit of all times of a study, by the seconds of training from which on it is used: one for all, so that columns compare."""
 
 
 def checkpoints(table: MainTable) -> Sheet | None:
@@ -125,18 +131,21 @@ def cost(table: MainTable) -> Sheet | None:
     every = total(row.cost for c in table.conditions for row in c.rows)
     if not every.trials:
         return None
+    unit = next(name for name, least in _UNITS.items() if every.seconds >= least)
+
+    def line(title: str, arm: str | None, found: Cost, *, reference: bool = False) -> Line:
+        return _cost(title, arm, found, unit, gpus=every.gpu_seconds > 0, reference=reference)
+
     groups = by_condition(
-        table,
-        lambda c: [
-            *(_cost(r.title, r.arm, r.cost, every, reference=r.arm == c.reference) for r in c.rows),
-            _cost("Total", None, total(r.cost for r in c.rows), every),
-        ],
+        table, lambda c: [line(r.title, r.arm, r.cost, reference=r.arm == c.reference) for r in c.rows]
     )
     if len(table.conditions) > 1:
-        line = _cost("Total", None, every, every)
-        whole = Line(cells=line.cells, values={"condition": None, **line.values})
-        groups = (*groups, Group(title="All conditions", lines=(whole,)))
+        sums = by_condition(table, lambda c: [line(c.title, None, total(r.cost for r in c.rows))])
+        groups = (*groups, Group(title="All arms", lines=tuple(one for group in sums for one in group.lines)))
+    gpu_hours = f", {number(every.gpu_seconds / 3600)} GPU-hours" if every.gpu_seconds else ""
     notes = [
+        f"In total: {count(every.trials)} trials, {count(every.steps)} steps, {duration(every.seconds)} of training, "
+        f"{duration(every.setup_seconds)} of set-up{gpu_hours}.",
         "Training: training and validation in all phases, confirmation counted to tuning. Set-up: loading of images and weights "
         "before the first step. Counted are the trials that the tables rest on: not those of earlier configurations, "
         "not earlier attempts at a trial that failed, and not the training of generators.",
@@ -151,7 +160,8 @@ def cost(table: MainTable) -> Sheet | None:
         title="What it took in time",
         intro="Time of training by arm, as measured on the machines that the trials ran on; another machine gives other times.",
         head=(
-            *("Arm", "Trials", "Steps", "Tuning", "Evaluation", "Training", "Set-up"),
+            *("Arm", "Trials", "Steps"),
+            *(f"{name}, {unit}" for name in ("Tuning", "Evaluation", "Training", "Set-up")),
             *(("GPU-hours",) if every.gpu_seconds else ()),
         ),
         groups=groups,
@@ -159,17 +169,15 @@ def cost(table: MainTable) -> Sheet | None:
     )
 
 
-def _cost(title: str, arm: str | None, found: Cost, every: Cost, *, reference: bool = False) -> Line:
+def _cost(title: str, arm: str | None, found: Cost, unit: str, *, gpus: bool, reference: bool) -> Line:
+    times = (found.tuning_seconds, found.evaluation_seconds, found.seconds, found.setup_seconds)
     return Line(
         cells=(
             title,
             count(found.trials),
             count(found.steps),
-            duration(found.tuning_seconds),
-            duration(found.evaluation_seconds),
-            duration(found.seconds),
-            duration(found.setup_seconds),
-            *((number(found.gpu_seconds / 3600),) if every.gpu_seconds else ()),
+            *(f"{seconds / _SECONDS[unit]:,.1f}" for seconds in times),
+            *((number(found.gpu_seconds / 3600),) if gpus else ()),
         ),
         values={
             "arm": arm,

@@ -84,13 +84,24 @@ def sheet_of(study, made):
     return next((s for s in sheets(main_table(study, made)) if s.name == "cost"), None)
 
 
-def test_the_sheet_has_a_total():
+def test_the_sheet_has_a_row_for_each_arm_in_one_unit_and_a_total():
     study = manifest(ARMS, seeds=(1, 2), tuning_trials=3)
     sheet = sheet_of(study, records())
-    assert [line.cells[0] for line in sheet.lines] == ["RSMatch", "FixMatch", "Total"]
-    assert sheet.lines[0].cells[1:] == sheet.lines[2].cells[1:] == ("4", "3,250", "2 min", "2 min", "4 min", "20 s")
-    assert len(sheet.notes) == 1
+    assert sheet.head[3:] == ("Tuning, s", "Evaluation, s", "Training, s", "Set-up, s")
+    assert [line.cells for line in sheet.lines] == [
+        ("RSMatch", "4", "3,250", "125.0", "107.0", "232.0", "20.0"),
+        ("FixMatch", "0", "0", "0.0", "0.0", "0.0", "0.0"),
+    ]
+    assert sheet.notes[0] == "In total: 4 trials, 3,250 steps, 4 min of training, 20 s of set-up."
+    assert len(sheet.notes) == 2
     assert sheet_of(study, []) is None
+
+
+@pytest.mark.parametrize(("seconds", "unit", "shown"), [(300.0, "min", "10.5"), (3e5, "h", "166.7")])
+def test_the_unit_suits_the_whole_study(seconds, unit, shown):
+    sheet = sheet_of(manifest(ARMS, seeds=(1, 2), tuning_trials=3), records(seconds=seconds))
+    assert sheet.head[5] == f"Training, {unit}"
+    assert sheet.lines[0].cells[5] == shown
 
 
 def test_gpu_hours_are_shown_where_a_gpu_was_used_and_called_a_bound_where_shares_are_unknown():
@@ -101,15 +112,17 @@ def test_gpu_hours_are_shown_where_a_gpu_was_used_and_called_a_bound_where_share
     assert "at most" in open_share.notes[-1]
     said = sheet_of(replace(study, settings={"resources": {"gpus": 0.5}}), records(**GPU))
     assert said.lines[0].values["gpu_hours"] == pytest.approx(0.5 * 252 / 3600)
-    assert len(said.notes) == 1
+    assert len(said.notes) == 2
+    assert "0.04 GPU-hours" in said.notes[0]
 
 
-def test_several_conditions_have_a_total_of_their_own():
+def test_several_conditions_have_their_totals_below():
     study = manifest(conditions=("half", "most"), tuning_trials=0)
     made = study_records(study)
     sheet = sheet_of(study, made)
-    assert sheet.groups[-1].title == "All conditions"
-    assert sheet.lines[-1].values["trials"] == len(made)
+    assert sheet.groups[-1].title == "All arms"
+    assert [line.values["condition"] for line in sheet.groups[-1].lines] == ["half", "most"]
+    assert sum(line.values["trials"] for line in sheet.groups[-1].lines) == len(made)
     assert len({tuple(line.values) for line in sheet.lines}) == 1
 
 
