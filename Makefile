@@ -27,7 +27,7 @@ ui: $(STAMP)
 	@$(BIN)/ablate ui
 
 docs: $(STAMP)
-	@scripts/reference
+	@$(BIN)/python scripts/reference
 	@scripts/docs
 	@echo "build/docs/index.html"
 

@@ -212,8 +212,8 @@ def test_enough_conditions_have_a_test_and_a_diagram():
 def test_diagram_is_drawn_with_its_data():
     data = rank_diagram(comparison(many_conditions(10)))
     figure = ranks_figure(data)
-    assert ET.fromstring(figure.drawing.svg()).tag.endswith("svg")
-    assert figure.drawing.svg() == ranks_figure(data).drawing.svg()
+    assert ET.fromstring(figure.drawing.svg).tag.endswith("svg")
+    assert figure.drawing.svg == ranks_figure(data).drawing.svg
     rows = list(csv.DictReader(io.StringIO(figure.csv)))
     assert [row["groups"] for row in rows] == ["1", "1 2", "2 3", "3"]
     assert math.isclose(float(rows[0]["critical_difference"]), data.critical_difference)

@@ -167,7 +167,7 @@ def test_the_figure_is_drawn_with_all_arms_and_has_its_data(tmp_path):
     assert names[0] == "contamination"
     assert not set(names) & {s.name for s in sheets(found)}  # both are anchors of one page
     figure = contamination_figure(found.contamination[0])
-    assert ET.fromstring(figure.drawing.svg()).tag == "{http://www.w3.org/2000/svg}svg"
+    assert ET.fromstring(figure.drawing.svg).tag == "{http://www.w3.org/2000/svg}svg"
     rows = list(csv.DictReader(io.StringIO(figure.csv)))
     assert len(rows) == 9
     assert float(rows[-1]["mean"]) == pytest.approx(sum(ERRORS["most"]["oracle-drop"].values()) / 6)
@@ -184,4 +184,4 @@ def test_many_arms_have_a_panel_each():
     figure = contamination_figure(found)
     assert len([axes for axes in figure.drawing.figure.axes if axes.get_visible()]) == 8
     single = {c: {name: {1: 10.0 + r} for name, *_ in many} for c, r in RATIOS.items()}  # no band, but a line
-    assert contamination_figure(responses(errors=single, arms=many)[0]).drawing.svg()
+    assert contamination_figure(responses(errors=single, arms=many)[0]).drawing.svg

@@ -129,7 +129,7 @@ def test_the_figure_is_drawn_and_has_its_data(tmp_path):
     assert not names & {s.name for s in sheets(table())}  # both are anchors of one page
     assert "path" not in [f.name for f in study_figures(CUMULATIVE, table({}), {}, tmp_path).figures]
     figure = path_figure(table({**ERRORS, TWO.name: {}}).conditions[0].path)
-    assert ET.fromstring(figure.drawing.svg()).tag == "{http://www.w3.org/2000/svg}svg"
+    assert ET.fromstring(figure.drawing.svg).tag == "{http://www.w3.org/2000/svg}svg"
     rows = list(csv.DictReader(io.StringIO(figure.csv)))
     assert [r["place"] for r in rows] == ["0"] * 6 + ["1"] * 6 + ["3"] * 6
     assert "+ detector 21.50%" in figure.alt

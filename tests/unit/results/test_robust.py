@@ -160,8 +160,8 @@ def test_profiles_are_drawn_with_their_data():
     found = r.robust(study_table(("half", "most")))
     data = r.profiles(found)
     figure = profiles_figure(found, data)
-    assert ET.fromstring(figure.drawing.svg()).tag.endswith("svg")
-    assert figure.drawing.svg() == profiles_figure(found, data).drawing.svg()
+    assert ET.fromstring(figure.drawing.svg).tag.endswith("svg")
+    assert figure.drawing.svg == profiles_figure(found, data).drawing.svg
     assert "oracle" not in figure.alt
     assert "Grey: RSMatch." in figure.caption
     rows = list(csv.DictReader(io.StringIO(figure.csv)))
