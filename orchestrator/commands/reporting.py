@@ -40,10 +40,14 @@ def report(
         int | None, typer.Option(min=0, max=6, help="Of errors and differences; as the intervals justify unless given")
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Write again whenever records come in, until Ctrl-C")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write tables and figures again, from the ledger; with --address, bring the ledger from the cluster first."""
     if watch and address is not None:
         complain("--watch follows a ledger on this machine; leave --address out")
+        raise typer.Exit(WRONG_INPUT)
+    if watch and as_json:
+        complain("--watch and --json exclude each other; give one")
         raise typer.Exit(WRONG_INPUT)
     chosen = _style(style, decimals)
     with data_errors():
@@ -57,11 +61,17 @@ def report(
             from orchestrator.report_watch import watch_report
 
             watch_report(folder, new_console(), write=lambda: _write(folder, only or (), chosen).files)
+        elif as_json:
+            written = _write(folder, only or (), chosen)
+            print_json({"verdict": list(written.verdict), "files": [str(path) for path in written.files]})
         elif only:
             for path in _write(folder, only, chosen).files:
                 new_console().print(str(path), highlight=False, soft_wrap=True)
         else:
-            show_report(folder, new_console(), written=_write(folder, (), chosen))
+            console = new_console()
+            with console.status("writing the report …"):
+                written = _write(folder, (), chosen)
+            show_report(folder, console, written=written)
 
 
 def compare(

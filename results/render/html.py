@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,12 @@ from markupsafe import Markup, escape
 
 from results.captions.page_figure import PageFigure
 from results.columns import AS_USUAL, FULL, TableStyle
-from results.display import NOTHING, count, display_rows, duration, footnotes, mark_notes, number, setting
+from results.display import NOTHING, display_rows, footnotes, mark_notes, number, setting
 from results.manifest import StudyManifest
 from results.records import TrialRecord
 from results.render.csv import render_csv, render_sheet_csv
 from results.render.html_trials import groups_of_trials
+from results.render.page_facts import page_facts
 from results.render.page_svg import data_uri as svg_uri
 from results.sheets import left_out, sheets
 from results.tables import ConditionTable, MainTable
@@ -113,7 +113,7 @@ def render_html(
         left_out=left_out(table),
         failures=failures[:MAX_FAILURES_SHOWN],
         failures_left_out=max(0, len(failures) - MAX_FAILURES_SHOWN),
-        facts=_facts(table, manifest, records),
+        facts=page_facts(table, manifest, records),
         settings=flatten(manifest.settings),
         provenance=flatten(manifest.provenance),
         many=len(table.conditions) > 1,
@@ -205,24 +205,6 @@ def _configurations(table: ConditionTable) -> dict[str, Any]:
         if row.best
     ]
     return {"title": table.title, "names": names, "rows": rows}
-
-
-def _facts(table: MainTable, manifest: StudyManifest, records: Sequence[TrialRecord]) -> list[tuple[str, str]]:
-    rows = [row for c in table.conditions for row in c.rows]
-    newest = max((r.started_at for r in records), default=None)
-    return [
-        ("Trials counted", count(len(records))),
-        ("Tuning trials per arm", count(manifest.tuning_trials)),
-        ("Evaluation seeds", ", ".join(map(str, manifest.evaluation_seeds)) or NOTHING),
-        ("Steps per full trial", count(manifest.steps)),
-        ("Training", f"{count(sum(r.steps for r in rows))} steps, {duration(sum(r.seconds for r in rows))}"),
-        ("Hosts", ", ".join(sorted({f"{r.host or 'unnamed'} ({r.device})" for r in records})) or NOTHING),
-        ("Newest trial started", _moment(newest) if newest else NOTHING),
-    ]
-
-
-def _moment(value: datetime) -> str:
-    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _breakable(text: str) -> Markup:

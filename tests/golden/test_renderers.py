@@ -1,14 +1,22 @@
 """What the renderers write, to the byte. After an intended change run with `REWRITE_GOLDEN=1`, then read the diff."""
 
+import io
 import os
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from results.cells import select_records
 from results.render.csv import render_csv
-from results.render.latex import render_latex
+from results.render.html import render_html
+from results.render.latex import render_document, render_latex
 from results.render.markdown import render_markdown
+from results.render.notebook import tables_html
+from results.render.terminal import render_terminal
+from results.report import render_json
 from results.tables import main_table
+from results.trial_details import cell_details
 from tests.unit.results.factories import cell_id, evaluations, manifest, tuning
 
 ARMS = (
@@ -47,7 +55,30 @@ ORACLE_ERRORS = {
         "oracle-dummy-head": [8.25, 9.0, 8.75, 9.5, 9.25, 8.75],
     },
 }
-RENDERERS = {"md": render_markdown, "tex": render_latex, "csv": render_csv}
+
+
+def html(table, study, records):
+    """Without figures, whose bytes are matplotlib's."""
+    cells = select_records(study, records)
+    return render_html(table, study, records, [], ["A note."], cell_details(table, cells))
+
+
+def terminal(table):
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    console.print(*render_terminal(table))
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+
+
+RENDERERS = {
+    "md": lambda table, *_: render_markdown(table),
+    "tex": lambda table, *_: render_latex(table),
+    "document.tex": lambda table, *_: render_document(table),
+    "csv": lambda table, *_: render_csv(table),
+    "json": lambda table, *_: render_json(table),
+    "html": html,
+    "terminal.txt": lambda table, *_: terminal(table),
+    "notebook.html": lambda table, *_: tables_html(table.conditions, table.question) + "\n",
+}
 
 
 def small_table():
@@ -60,7 +91,7 @@ def small_table():
         records.append(tuning(1, None, status=status, steps=250, **common))
         records += evaluations(arm, dict(enumerate(errors, start=1)), {"threshold": 0.9})
     records += evaluations("fixmatch", {6: 0.0}, {"threshold": 0.9}, status="failed", metrics={}, error="lost")
-    return main_table(study, records)
+    return study, records
 
 
 def oracle_table():
@@ -72,7 +103,7 @@ def oracle_table():
         for arm, errors in arms.items():
             common = {"cell": cell_id(arm, condition), "condition": condition}
             records += evaluations(arm, dict(enumerate(errors, start=1)), {}, **common)
-    return main_table(study, records)
+    return study, records
 
 
 TABLES = {"table": small_table, "oracles": oracle_table}
@@ -82,7 +113,8 @@ TABLES = {"table": small_table, "oracles": oracle_table}
 @pytest.mark.parametrize("name", TABLES)
 def test_renderer_writes_what_it_wrote(name, kind):
     path = Path(__file__).parent / "renderers" / f"{name}.{kind}"
-    written = RENDERERS[kind](TABLES[name]())
+    study, records = TABLES[name]()
+    written = RENDERERS[kind](main_table(study, records), study, records)
     if os.environ.get("REWRITE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(written, encoding="utf-8")
