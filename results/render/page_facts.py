@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from results.display import NOTHING, count, duration
 from results.manifest import StudyManifest
@@ -16,12 +16,12 @@ SHOWN_HASHES = 12
 def page_facts(table: MainTable, manifest: StudyManifest, records: Sequence[TrialRecord]) -> list[tuple[str, str]]:
     """(name, value) pairs: extent, training time and time by the clock, machines, and hashes of data and code."""
     rows = [row for c in table.conditions for row in c.rows]
-    began = min((r.started_at for r in records), default=None)
-    ended = max((r.started_at + timedelta(seconds=r.wall_seconds or r.seconds) for r in records), default=None)
     clock = NOTHING
-    if began and ended:
-        span = duration((ended - began).total_seconds())
-        clock = f"{_moment(began)} to {_moment(ended)}, {span} from the first trial's start to the last one's end"
+    if records:
+        began = min(r.started_at for r in records)
+        ended = max(r.started_at.timestamp() + (r.wall_seconds or r.seconds) for r in records)
+        span = duration(ended - began.timestamp())
+        clock = f"from {_moment(began)}, {span} from the first trial's start to the last one's end"
     return [
         ("Trials counted", count(len(records))),
         ("Tuning trials per arm", count(manifest.tuning_trials)),

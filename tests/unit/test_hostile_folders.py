@@ -26,6 +26,7 @@ from results.figures import load_pictures
 from results.ledger import Ledger, LedgerDamaged
 from results.manifest import ManifestDamaged, StudyManifest
 from results.packed import ContentDamaged
+from results.render.html import TEMPLATES
 from results.render.terminal import render_terminal
 from results.report import write_report
 from tests.hostile import CELLS, DAMAGE, EDITS, MARK, Watch, damaged, tampered_manifest, tampered_part
@@ -43,15 +44,35 @@ def _imports(tmp_path_factory: pytest.TempPathFactory) -> None:
     write_report(folder)
 
 
+OWN_SCRIPT = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+ADDRESSES = re.compile(
+    r"#|data:image/svg\+xml;|data:text/csv;charset=utf-8;base64,|http://127\.0\.0\.1:5000/ablate/[^/]*/[^/]*\Z|\Z"
+)
+
+
 class Page(HTMLParser):
-    """Refuses what a page must not hold: scripts, handlers, and anything that is loaded from elsewhere."""
+    """Refuses what a page must not hold: scripts but its own, handlers, and anything that is loaded from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside, self.scripts = "", [""]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag not in ("script", "iframe", "object", "embed", "base", "form", "link"), tag
+        assert tag not in ("iframe", "object", "embed", "base", "form", "link"), tag
+        self.inside = tag
         for name, value in attrs:
             assert not name.startswith("on"), (tag, name)
             if name in ("src", "href", "srcset", "action"):
-                assert re.match(r"#|data:image/|figures/|\Z", value or ""), (tag, name, value)
+                assert ADDRESSES.match(value or ""), (tag, name, value)
+
+    def handle_data(self, data: str) -> None:
+        if self.inside == "script":
+            self.scripts[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script":
+            self.scripts.append("")
+        self.inside = ""
 
 
 def read_folder(edits: list[Any], cells: list[Any]) -> None:
@@ -70,7 +91,9 @@ def read_folder(edits: list[Any], cells: list[Any]) -> None:
             Console(file=io.StringIO(), width=160).print(*render_terminal(report.table))
         assert sorted(Path(name).glob("*")) == around
         page = report.page.read_text(encoding="utf-8")
-        Page().feed(page)
+        shown = Page()
+        shown.feed(page)
+        assert shown.scripts == [OWN_SCRIPT, ""]
         assert "<img src=x" not in page
         assert "\\write18{" not in (folder / "report" / "table.tex").read_text(encoding="utf-8")
         for file in report.files:

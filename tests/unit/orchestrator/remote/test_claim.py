@@ -14,6 +14,7 @@ from orchestrator.lock import this_process
 from orchestrator.remote import claim
 from orchestrator.remote.claim import claimed
 from orchestrator.remote.working_copy import CLAIMS
+from orchestrator.signals import interruptible
 
 
 def write(remote, name, holder, *, held=True):
@@ -108,7 +109,8 @@ def test_a_driver_whose_claim_was_taken_away_is_interrupted(remote, monkeypatch)
             time.sleep(0.05)
 
     def stand_still() -> None:
-        with claimed(remote), pytest.raises(KeyboardInterrupt):
+        # as a run does: where SIGINT is ignored, as in background jobs of a script, nothing else would be interrupted
+        with claimed(remote), interruptible(), pytest.raises(KeyboardInterrupt):
             take_away()
 
     with pytest.raises(StudyBusy):
