@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,9 @@ class Instant(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        return {"done": True, "ablate": [{"answer": self.config["spec"]}]}
+        runs_on = self.config["spec"] == "1" and Path(self.config["cache"], "first waits for").exists()
+        time.sleep(0.02 if runs_on else 0)
+        return {"done": not runs_on, "ablate": [{"answer": self.config["spec"]}]}
 
 
 @dataclass
@@ -143,22 +146,29 @@ def test_idle_processes_give_way_to_trials_that_want_other_resources(shared_ray,
 
 @pytest.mark.parametrize("idle_seconds", [None, 0.0])
 def test_processes_that_wait_for_long_end_where_that_is_asked_for(shared_ray, tmp_path, idle_seconds):
-    driver = Driver(SimpleNamespace(checkpoints=tmp_path), trials=4)
-    waits = driver.hand_out
+    (tmp_path / "first waits for").touch()
+    driver = Driver(SimpleNamespace(checkpoints=tmp_path), trials=3)
+    hand_out, close = driver.hand_out, driver.close
     turns = iter(range(1000))
     before: set[Path] = set()
 
-    def after_a_while(handle: str) -> Any:  # between the third trial and the last, Tune's loop turns many times
-        if driver.handed == len(driver.closed) == 3 and next(turns) < 100:
+    def after_a_while(handle: str) -> Any:  # the first trial runs on, and Tune's loop turns many times
+        if driver.handed == 2:
             before.update(tmp_path.glob("process-*"))
-            return None
-        return waits(handle)
+            if driver.closed != ["2"] or len(before) < 2 or next(turns) < 100:
+                return None
+        return hand_out(handle)
 
-    driver.hand_out = after_a_while  # type: ignore[method-assign]
+    def last(handle: str, *, lost: str | None = None) -> Any:
+        if driver.answers[handle] == "3":
+            (tmp_path / "first waits for").unlink()
+        return close(handle, lost=lost)
+
+    driver.hand_out, driver.close = after_a_while, last  # type: ignore[method-assign]
     run_instant(driver, tmp_path, idle_seconds)
-    assert len(driver.closed) == 4
+    assert driver.closed == ["2", "3", "1"]
     new = set(tmp_path.glob("process-*")) - before
-    assert bool(new) == (idle_seconds is not None), "the last trial had a process that was kept, or one of its own"
+    assert len(new) == (idle_seconds is not None), "the last trial had a process that was kept, or one of its own"
 
 
 def test_a_process_that_dies_between_two_trials_costs_one_attempt(shared_ray, tmp_path):
