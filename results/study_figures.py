@@ -90,7 +90,9 @@ def _of_condition(table: ConditionTable, cells: Cells) -> Iterator[PageFigure]:
         yield learning_curves_figure(curves, *full)
     if labels := figures.quality_curves(table, cells, PSEUDO_LABEL_METRICS):
         yield pseudo_labels_figure(labels, *full)
-    if detector := figures.quality_curves(table, cells, DETECTOR_METRICS):
+    scored = figures.quality_curves(table, cells, DETECTOR_METRICS)
+    # Without a synthetic image there is nothing to tell, and no AUROC.
+    if detector := [p for p in scored if any(line.metric == "detector_auroc" for line in p.lines)]:
         yield detector_figure(detector, *full)
     if table.fronts:
         yield fronts_figure(figures.front_panels(table))

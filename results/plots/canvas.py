@@ -20,6 +20,8 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from results.plots.fonts import typeface
+
 WIDTH = 9.0
 """Inches: text stays readable at the width of a page of paper, and of a laptop."""
 
@@ -44,7 +46,6 @@ _STYLE = {
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
     "text.parse_math": False,
-    "font.family": ["DejaVu Sans"],
     "font.size": 8.5,
     "axes.titlesize": 8.5,
     "axes.titlelocation": "left",
@@ -103,7 +104,7 @@ class Drawing:
 @contextmanager
 def drawing() -> Iterator[None]:
     """The style, while axes are made and filled."""
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+    with mpl.rc_context({**_STYLE, "font.family": [typeface()]}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 

@@ -2,12 +2,14 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from results import figures
 from results.arrays import ArraysDamaged
 from results.cells import select_records
 from results.figures import PSEUDO_LABEL_METRICS
 from results.last_step import DETECTOR_METRICS
+from results.plots.canvas import Drawing, drawing
 from results.plots.effects import draw_effects
 from results.plots.fronts import draw_fronts
 from results.plots.images import draw_pictures
@@ -160,6 +162,18 @@ def test_drawings_are_svg_and_the_same_every_time(study, tmp_path):
         assert first.pdf.startswith(b"%PDF-")
         assert first.pdf == again.pdf
         assert b"CreationDate" not in first.pdf
+
+
+def test_pdfs_embed_truetype_and_any_letter():
+    with drawing():
+        picture = Figure()
+        picture.suptitle("AVA fi −1 αβ ñ я", weight="bold")
+        picture.supxlabel("step")
+    pdf = Drawing(picture).pdf
+    assert b"/Type3" not in pdf
+    assert b"DejaVuSansPlainRegular" in pdf
+    assert b"DejaVuSansPlainBold" in pdf
+    assert b"LastResort" not in pdf
 
 
 @pytest.mark.parametrize("title", ["$x^$ <b>&amp;</b>", "方法 без очереди", "a" * 300, "", "100% \\frac{"])
