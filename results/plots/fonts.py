@@ -18,8 +18,8 @@ from matplotlib.font_manager import fontManager
 
 FAMILY = "DejaVu Sans Plain"
 _TABLES = ("GSUB", "GPOS", "GDEF", "MATH", "FFTM")
-_FAMILY, _STYLE, _FULL_NAME, _POSTSCRIPT_NAME = 1, 2, 4, 6
-"""Entries of a font's name table."""
+_FAMILY, _STYLE, _FULL_NAME = 1, 2, 4
+"""Entries of a font's name table; the PostScript name, which files show, stays."""
 
 
 @cache
@@ -33,7 +33,7 @@ def typeface() -> str:
             if table in font:
                 del font[table]
         full = f"{FAMILY} {style}"
-        names = {_FAMILY: FAMILY, _STYLE: style, _FULL_NAME: full, _POSTSCRIPT_NAME: full.replace(" ", "")}
+        names = {_FAMILY: FAMILY, _STYLE: style, _FULL_NAME: full}
         for entry in font["name"].names:
             if entry.nameID in names:
                 entry.string = names[entry.nameID]

@@ -171,8 +171,8 @@ def test_pdfs_embed_truetype_and_any_letter():
         picture.supxlabel("step")
     pdf = Drawing(picture).pdf
     assert b"/Type3" not in pdf
-    assert b"DejaVuSansPlainRegular" in pdf
-    assert b"DejaVuSansPlainBold" in pdf
+    assert b"+DejaVuSans " in pdf
+    assert b"+DejaVuSans-Bold " in pdf
     assert b"LastResort" not in pdf
 
 
