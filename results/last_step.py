@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from results.cells import CellRecords
 from results.statistics import MeanInterval, bounded_mean
@@ -13,6 +13,8 @@ DETECTOR_METRICS: Mapping[str, str] = {
     "detector_precision": "precision",
     "detector_recall": "recall",
 }
+_AUROC_OF, _RECALL_OF = "detector_auroc_", "detector_recall_"
+"""Begin the names of metrics of one generator."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +49,8 @@ class DetectorQuality:
     recall: MeanInterval | None
     seeds: int
     """Evaluation trials that have at least one of the three."""
+    by_generator: Mapping[str, tuple[MeanInterval | None, MeanInterval | None]] = field(default_factory=dict)
+    """AUROC and recall with the images of one generator alone beside the real ones, where there are several generators."""
 
 
 def checkpoints(cell: CellRecords) -> Checkpoints | None:
@@ -78,9 +82,13 @@ def detector_quality(cell: CellRecords) -> DetectorQuality | None:
         values = [float(metrics[name]) for metrics in found if name in metrics]
         return bounded_mean(values, 0.0, 1.0) if values else None
 
+    generators = dict.fromkeys(
+        name.removeprefix(_RECALL_OF) for metrics in found for name in metrics if name.startswith(_RECALL_OF)
+    )
     return DetectorQuality(
         auroc=mean("detector_auroc"),
         precision=mean("detector_precision"),
         recall=mean("detector_recall"),
         seeds=len(found),
+        by_generator={g: (mean(f"{_AUROC_OF}{g}"), mean(f"{_RECALL_OF}{g}")) for g in sorted(generators)},
     )

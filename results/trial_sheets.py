@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from results.cost import Cost, total
 from results.display import NOTHING, count, duration, interval, number, signed
@@ -81,28 +81,44 @@ def detector(table: MainTable) -> Sheet | None:
         "By chance the AUROC is 50%, and the precision is the share of synthetic images.",
         head=("Arm", "Seeds", "AUROC", "95% interval", "Precision", "95% interval", "Recall", "95% interval"),
         groups=by_condition(
-            table, lambda c: [_detector(r, r.detector, r.arm == c.reference) for r in c.rows if r.detector]
+            table,
+            lambda c: [line for r in c.rows if r.detector for line in _detector(r, r.detector, r.arm == c.reference)],
         ),
         notes=(
             "Precision: of the images that the arm treats as synthetic, the share that is; over seeds in which it treats any so. "
-            "Recall: of the synthetic images, the share that it treats so. Over all generators together: records do not tell them "
-            "apart. Arms without a detector, and conditions without synthetic images, are left out.",
+            "Recall: of the synthetic images, the share that it treats so. Lines with a generator's name: its images alone beside "
+            "the real ones; records of earlier versions do not tell generators apart. Arms without a detector, and conditions "
+            "without synthetic images, are left out.",
         ),
     )
 
 
-def _detector(row: Row, found: DetectorQuality, reference: bool) -> Line:
-    three = {"auroc": found.auroc, "precision": found.precision, "recall": found.recall}
-    return Line(
-        cells=(row.title, str(found.seeds), *(text for one in three.values() for text in _shares(one))),
-        values={
-            "arm": row.arm,
-            "title": row.title,
-            "seeds": found.seeds,
-            **{key: value for name, one in three.items() for key, value in _mean_values(name, one).items()},
-        },
-        reference=reference,
-    )
+def _detector(row: Row, found: DetectorQuality, reference: bool) -> Iterator[Line]:
+    """Over all images, and below that with each generator's by itself, where there are several."""
+
+    def line(
+        title: str,
+        generator: str,
+        auroc: MeanInterval | None,
+        precision: MeanInterval | None,
+        recall: MeanInterval | None,
+    ) -> Line:
+        three = {"auroc": auroc, "precision": precision, "recall": recall}
+        return Line(
+            cells=(title, str(found.seeds), *(text for one in three.values() for text in _shares(one))),
+            values={
+                "arm": row.arm,
+                "title": row.title,
+                "generator": generator,
+                "seeds": found.seeds,
+                **{key: value for name, one in three.items() for key, value in _mean_values(name, one).items()},
+            },
+            reference=reference and not generator,
+        )
+
+    yield line(row.title, "", found.auroc, found.precision, found.recall)
+    for generator, (auroc, recall) in found.by_generator.items():
+        yield line(f"{row.title}: {generator}", generator, auroc, None, recall)
 
 
 def _shares(found: MeanInterval | None) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -18,12 +18,13 @@ class Diagnostics:
 
     Args:
         labels: True or asked-for classes of the unlabelled pool, int64 [N].
-        synthetic: bool [N].
+        generator: -1 for a real image, else the place of its generator among `generators`, integers [N].
+        generators: What each is called in the names of its own numbers. These are given where there are several.
     """
 
-    def __init__(self, labels: Tensor, synthetic: Tensor) -> None:
+    def __init__(self, labels: Tensor, generator: Tensor, generators: Sequence[str] = ()) -> None:
         self._labels = labels
-        self._synthetic = synthetic
+        self._generator, self._generators = generator, generators
         self._steps: deque[tuple[Tensor, StepOutput]] = deque(maxlen=WINDOW_STEPS)
 
     def add(self, index: Tensor, output: StepOutput) -> None:
@@ -35,7 +36,7 @@ class Diagnostics:
 
         `coverage_*` is the share of images with a used pseudo-label, `pseudo_label_accuracy_*` the share of those that
         are right, for the real and the synthetic part. `detector_precision` and `detector_recall` are those of the
-        routing decision.
+        routing decision; `detector_auroc_GENERATOR` and `detector_recall_GENERATOR` leave the other generators' images out.
         """
         steps, self._steps = list(self._steps), deque(maxlen=WINDOW_STEPS)
         loss_terms = _means([output.terms for _, output in steps])
@@ -43,7 +44,8 @@ class Diagnostics:
         if not with_labels:
             return loss_terms
         index = torch.cat([i for i, _ in with_labels])
-        synthetic = self._synthetic[index]
+        generator = self._generator[index]
+        synthetic = generator >= 0
         used = torch.cat([o.used for _, o in with_labels if o.used is not None])
         right = torch.cat([o.pseudo_label for _, o in with_labels if o.pseudo_label is not None]) == self._labels[index]
         result = dict(loss_terms)
@@ -53,13 +55,20 @@ class Diagnostics:
         scores = [o.synthetic_score for _, o in with_labels if o.synthetic_score is not None]
         routed = [o.routed for _, o in with_labels if o.routed is not None]
         if scores and routed:
-            auroc = area_under_roc(torch.cat(scores), synthetic)
-            if auroc is not None:
-                result["detector_auroc"] = auroc
-            decision = torch.cat(routed)
+            score, decision = torch.cat(scores), torch.cat(routed)
             _put(result, "detector_precision", decision & synthetic, decision)
-            _put(result, "detector_recall", decision & synthetic, synthetic)
+            _put_told(result, "", score, decision, synthetic)
+            for place, name in enumerate(self._generators if len(self._generators) > 1 else ()):
+                told = (generator == place) | ~synthetic
+                _put_told(result, f"_{name}", score[told], decision[told], synthetic[told])
         return result
+
+
+def _put_told(result: dict[str, float], suffix: str, score: Tensor, decision: Tensor, synthetic: Tensor) -> None:
+    auroc = area_under_roc(score, synthetic)
+    if auroc is not None:
+        result[f"detector_auroc{suffix}"] = auroc
+    _put(result, f"detector_recall{suffix}", decision & synthetic, synthetic)
 
 
 def _put(result: dict[str, float], name: str, hits: Tensor, members: Tensor) -> None:

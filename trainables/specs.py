@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import PurePath
@@ -42,6 +42,13 @@ def without_place(name: str) -> str:
     """The name of a dataset or generator by which records know it: of a folder, its own name and not where it is."""
     path = folder_of(name)
     return f"{FOLDER_PREFIX}{PurePath(path).name}" if path else name
+
+
+def told_apart(names: Sequence[str]) -> tuple[str, ...]:
+    """Each name without its place; of several that are then the same, all but the first have a number."""
+    short = [without_place(name) for name in names]
+    seen = [short[:i].count(name) for i, name in enumerate(short)]
+    return tuple(f"{name}-{before + 1}" if before else name for name, before in zip(short, seen, strict=True))
 
 
 def _absolute(name: str) -> str:

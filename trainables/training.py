@@ -25,7 +25,7 @@ from trainables.files import append_digest, replacing, without_digest
 from trainables.order import BatchOrder
 from trainables.seeds import stream_seed
 from trainables.shared_views import SharedViews, read_only, views_of
-from trainables.specs import TrialSpec
+from trainables.specs import TrialSpec, told_apart
 from trainables.views import Views
 
 Row = dict[str, float]
@@ -79,9 +79,10 @@ class Trainer:
         self._test = None
         if block.test is not None:
             self._test = (views(block.test), _tensor(block.test.labels, device))
-        synthetic = _tensor(block.unlabelled.generator, device) >= 0
+        origin = _tensor(block.unlabelled.generator, device)
+        synthetic = origin >= 0
         self._truth = _tensor(pool.labels, device), synthetic
-        self._diagnostics = Diagnostics(*self._truth)
+        self._diagnostics = Diagnostics(self._truth[0], origin, told_apart(spec.data.generators))
 
         kind = ALGORITHMS[spec.algorithm]
         self._generator = torch.Generator(device)

@@ -63,8 +63,9 @@ def outputs(rng: np.random.Generator, pool: int, steps: int) -> list[tuple[torch
 @pytest.mark.parametrize("steps", [1, 20])
 def test_shares_are_those_of_counting(steps: int) -> None:
     rng = np.random.default_rng(steps)
-    labels, synthetic = rng.integers(0, 3, 30), rng.random(30) < 0.5
-    diagnostics = Diagnostics(torch.from_numpy(labels), torch.from_numpy(synthetic))
+    labels, generator = rng.integers(0, 3, 30), rng.integers(-1, 2, 30)
+    synthetic = generator >= 0
+    diagnostics = Diagnostics(torch.from_numpy(labels), torch.from_numpy(generator), ("vae", "pca"))
     seen = outputs(rng, 30, steps)
     for index, output in seen:
         diagnostics.add(index, output)
@@ -86,13 +87,18 @@ def test_shares_are_those_of_counting(steps: int) -> None:
     assert row["detector_auroc"] == pytest.approx(roc_auc_score(truth, [image[3] for image in images]))
     assert row["detector_precision"] == pytest.approx(precision_score(truth, routed))
     assert row["detector_recall"] == pytest.approx(recall_score(truth, routed))
+    for place, name in enumerate(("vae", "pca")):
+        mine = [image for image in images if generator[image[0]] in (-1, place)]
+        truth, score = [bool(synthetic[image[0]]) for image in mine], [image[3] for image in mine]
+        assert row[f"detector_auroc_{name}"] == pytest.approx(roc_auc_score(truth, score))
+        assert row[f"detector_recall_{name}"] == pytest.approx(recall_score(truth, [image[4] for image in mine]))
     for name in ("loss_a", "loss_b"):
         assert row[name] == pytest.approx(readings.mean([float(o.terms[name]) for _, o in seen]))
 
 
 def test_a_report_is_of_the_steps_since_the_last_one() -> None:
     rng = np.random.default_rng(0)
-    truth = torch.from_numpy(rng.integers(0, 3, 30)), torch.from_numpy(rng.random(30) < 0.5)
+    truth = torch.from_numpy(rng.integers(0, 3, 30)), torch.from_numpy(rng.integers(-1, 2, 30))
     ours, fresh = Diagnostics(*truth), Diagnostics(*truth)
     first, second = outputs(rng, 30, 5), outputs(rng, 30, 5)
     for step in first:
@@ -107,7 +113,7 @@ def test_a_report_is_of_the_steps_since_the_last_one() -> None:
 
 def test_the_latest_steps_stand_for_a_long_interval() -> None:
     rng = np.random.default_rng(0)
-    truth = torch.from_numpy(rng.integers(0, 3, 30)), torch.from_numpy(rng.random(30) < 0.5)
+    truth = torch.from_numpy(rng.integers(0, 3, 30)), torch.from_numpy(rng.integers(-1, 2, 30))
     ours, latest = Diagnostics(*truth), Diagnostics(*truth)
     steps = outputs(rng, 30, WINDOW_STEPS + 40)
     for i, step in enumerate(steps):
@@ -118,7 +124,7 @@ def test_the_latest_steps_stand_for_a_long_interval() -> None:
 
 
 def test_a_share_of_nothing_is_left_out() -> None:
-    diagnostics = Diagnostics(torch.zeros(4, dtype=torch.int64), torch.zeros(4, dtype=torch.bool))
+    diagnostics = Diagnostics(torch.zeros(4, dtype=torch.int64), torch.full((4,), -1), ("vae", "pca"))
     nothing = torch.zeros(4, dtype=torch.bool)
     output = StepOutput(
         loss=torch.tensor(0.0),

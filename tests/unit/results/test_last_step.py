@@ -81,6 +81,22 @@ def test_the_sheets_show_both():
     assert not {"checkpoints", "detector-quality"} & set(names)
 
 
+def test_the_detector_is_shown_by_generator():
+    study = manifest(seeds=(1, 2), tuning_trials=0)
+    apart = {
+        f"detector_{kind}_{g}": v for g, v in (("vae", 0.6), ("folder:my fakes", 1.0)) for kind in ("auroc", "recall")
+    }
+    (sheet,) = (
+        s
+        for s in sheets(main_table(study, [trial(n, (30, 10), **DETECTOR, **apart) for n in (1, 2)]))
+        if s.name == "detector-quality"
+    )
+    assert [line.cells[0] for line in sheet.lines] == ["RSMatch", "RSMatch: folder:my fakes", "RSMatch: vae"]
+    assert [line.values["generator"] for line in sheet.lines] == ["", "folder:my fakes", "vae"]
+    assert sheet.lines[2].cells[2:] == ("60.0%", "[60.0, 60.0]", "–", "", "60.0%", "[60.0, 60.0]")
+    assert [line.reference for line in sheet.lines] == [True, False, False]
+
+
 def test_arms_without_a_detector_are_left_out():
     study = manifest(tuning_trials=0)
     records = [r for r in study_records(study) if r.arm in ("rsmatch", "fixmatch")]

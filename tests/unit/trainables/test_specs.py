@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from trainables.configuration import content_hash
 from trainables.data.faults import FAULTS
-from trainables.specs import DataSpec, Stage, TrainingSpec, TrialSpec
+from trainables.specs import DataSpec, Stage, TrainingSpec, TrialSpec, told_apart
 
 BASE: dict[str, Any] = {
     "algorithm": "rsmatch",
@@ -283,3 +283,7 @@ def test_faults_are_those_fields_that_are_called_so() -> None:
     data = DataSpec(dataset="digits", few_modes=0.1, domain_gap=1)
     assert data.faults == {"few_modes": 0.1, "semantic_drift": 0, "uneven_quality": 0, "domain_gap": 1}
     assert set(data.faults) == set(FAULTS)
+
+
+def test_generators_are_told_apart_by_name_without_their_place():
+    assert told_apart(("vae", "folder:/one/fakes", "folder:/two/fakes")) == ("vae", "folder:fakes", "folder:fakes-2")
