@@ -16,7 +16,7 @@ from orchestrator.gpu_memory import GpuShares
 from orchestrator.open_trials import OpenTrials
 from orchestrator.slots import Slot, is_first_evaluation
 from orchestrator.state import StudyState
-from orchestrator.trial_process import GPU_MEMORY, MODEL, ran_out_of_memory
+from orchestrator.trial_process import GPU_ENERGY, GPU_MEMORY, MODEL, ran_out_of_memory
 from results.ledger import Ledger
 from results.ledger_rows import RecordBuilder
 from results.records import Status, TrialRecord
@@ -238,7 +238,7 @@ class StudyDriver:
             status=status,
             config={name: spec.hyperparameters[name] for name in slot.cell.parameters},
             suggested=dict(slot.suggested),
-            metrics={name: value for name, value in (metrics | _memory(last)).items() if math.isfinite(value)},
+            metrics={name: value for name, value in (metrics | _taken(last)).items() if math.isfinite(value)},
             curves=curves,
             steps=steps[-1] - slot.first_step if steps else 0,
             seconds=max(float(last.get("seconds", 0.0)) - float(last.get("inherited_seconds", 0.0)), 0.0),
@@ -275,6 +275,7 @@ class StudyDriver:
         return path.relative_to(self.folders.study).as_posix()
 
 
-def _memory(result: Mapping[str, Any]) -> dict[str, float]:
-    """MiB of a GPU that a trial took at most, for its record."""
-    return {"gpu_memory_mib": result[GPU_MEMORY][0] / 2**20} if GPU_MEMORY in result else {}
+def _taken(result: Mapping[str, Any]) -> dict[str, float]:
+    """What a trial took of a GPU, for its record: MiB of memory at most, and watt-hours."""
+    memory = {"gpu_memory_mib": result[GPU_MEMORY][0] / 2**20} if GPU_MEMORY in result else {}
+    return memory | ({"gpu_energy_wh": float(result[GPU_ENERGY])} if GPU_ENERGY in result else {})

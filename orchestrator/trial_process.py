@@ -1,10 +1,13 @@
-"""The process that runs trials, and what it says beside their results: how much of a GPU they take."""
+"""The process that runs trials, and what it says beside their results: how much they take of a GPU's memory and energy."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import ray
+
 from orchestrator.evaluated_model import pack_model
+from orchestrator.gpu_energy import EnergyMeter
 from trainables.lazy import LazyModule
 from trainables.trainable import PAYLOAD, AblationTrainable, seed_block
 
@@ -17,6 +20,8 @@ else:  # the driver imports this module too, to name the class
 
 GPU_MEMORY = "gpu_memory"
 """Key of a payload: bytes of a GPU that the trial has taken at most, and bytes that the GPU has."""
+GPU_ENERGY = "gpu_energy"
+"""Key of a payload: watt-hours that the trial has taken of its GPU in this process."""
 CONTEXT_BYTES = 700 << 20
 """What CUDA itself takes in every process, and torch does not count."""
 OUT_OF_MEMORY = "OutOfMemoryError: "
@@ -32,6 +37,8 @@ class StudyTrainable(AblationTrainable):
         """Take another trial in the same process; what the last one took of the GPU is given back."""
         done = super().reset_config(new_config)
         _give_back()
+        self._energy = EnergyMeter()
+        self._energy.start()
         return done
 
     def step(self) -> dict[str, Any]:
@@ -43,6 +50,9 @@ class StudyTrainable(AblationTrainable):
         measured = gpu_memory()
         if measured is not None:
             payload[GPU_MEMORY] = measured
+        taken = self._energy.watt_hours(gpus_held())
+        if taken is not None:
+            payload[GPU_ENERGY] = taken
         if payload.get("failed"):
             _give_back()
         return result
@@ -67,6 +77,11 @@ def _give_back() -> None:
     if _uses_gpu():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+
+
+def gpus_held() -> float:
+    """GPUs, or the share of one, that Ray has given to this process."""
+    return float(ray.get_runtime_context().get_assigned_resources().get("GPU", 0.0))
 
 
 def gpu_memory() -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""What trials took in time. It depends on the machines, so it is no part of a study's answers."""
+"""What trials took in time and energy. It depends on the machines, so it is no part of a study's answers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from results.records import TrialRecord
 
 GPU_DEVICES = "cuda"
 """How the name of a device that is a GPU begins."""
+GPU_ENERGY = "gpu_energy_wh"
+"""Metric: watt-hours that a trial took of its GPU, by the GPU's own counter."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +33,10 @@ class Cost:
     """Of all these, on a GPU, times the share of it that the trial held where the study says that."""
     whole_gpus: bool
     """Whether some trial on a GPU counts with a whole one because its share is not known."""
+    watt_hours: float
+    """Of those trials whose GPU counts its energy."""
+    metered: int
+    """How many these are."""
 
     @property
     def seconds(self) -> float:
@@ -47,6 +53,7 @@ def cost(cell: CellRecords, share: float | None) -> Cost:
     """
     tuning = [r for r in (*cell.tuning, *cell.confirmation) if r.same_as is None]
     every = [*tuning, *cell.evaluation]
+    metered = [r for r in every if GPU_ENERGY in r.metrics]
     on_gpu = [r for r in every if r.device.startswith(GPU_DEVICES)]
     return Cost(
         trials=len(every),
@@ -56,6 +63,8 @@ def cost(cell: CellRecords, share: float | None) -> Cost:
         setup_seconds=math.fsum(r.setup_seconds for r in every),
         gpu_seconds=math.fsum(r.seconds + r.setup_seconds for r in on_gpu) * (1.0 if share is None else share),
         whole_gpus=bool(on_gpu) and share is None,
+        watt_hours=math.fsum(r.metrics[GPU_ENERGY] for r in metered),
+        metered=len(metered),
     )
 
 
@@ -70,6 +79,8 @@ def total(costs: Iterable[Cost]) -> Cost:
         setup_seconds=math.fsum(c.setup_seconds for c in found),
         gpu_seconds=math.fsum(c.gpu_seconds for c in found),
         whole_gpus=any(c.whole_gpus for c in found),
+        watt_hours=math.fsum(c.watt_hours for c in found),
+        metered=sum(c.metered for c in found),
     )
 
 

@@ -1,4 +1,4 @@
-"""Sheets about trials themselves: best checkpoints, the detector at the last step, and time."""
+"""Sheets about trials themselves: best checkpoints, the detector at the last step, time and energy."""
 
 from __future__ import annotations
 
@@ -150,7 +150,8 @@ def cost(table: MainTable) -> Sheet | None:
     unit = next(name for name, least in _UNITS.items() if every.seconds >= least)
 
     def line(title: str, arm: str | None, found: Cost, *, reference: bool = False) -> Line:
-        return _cost(title, arm, found, unit, gpus=every.gpu_seconds > 0, reference=reference)
+        optional = {"gpus": every.gpu_seconds > 0, "energy": every.metered > 0}
+        return _cost(title, arm, found, unit, **optional, reference=reference)
 
     groups = by_condition(
         table, lambda c: [line(r.title, r.arm, r.cost, reference=r.arm == c.reference) for r in c.rows]
@@ -171,6 +172,12 @@ def cost(table: MainTable) -> Sheet | None:
             "GPU-hours are at most so many: the share of a GPU that a trial held is not known, so that each "
             "counts with a whole one."
         )
+    if every.metered:
+        notes.append(
+            "GPU energy: by the GPU's own counter, times the share of it that the trial held; of "
+            f"{count(every.metered)} of {count(every.trials)} trials, others having no such counter. It leaves out processors, "
+            "memory and cooling, and after a resume what earlier processes took."
+        )
     return Sheet(
         name="cost",
         title="What it took in time",
@@ -179,13 +186,14 @@ def cost(table: MainTable) -> Sheet | None:
             *("Arm", "Trials", "Steps"),
             *(f"{name}, {unit}" for name in ("Tuning", "Evaluation", "Training", "Set-up")),
             *(("GPU-hours",) if every.gpu_seconds else ()),
+            *(("GPU energy, kWh",) if every.metered else ()),
         ),
         groups=groups,
         notes=tuple(notes),
     )
 
 
-def _cost(title: str, arm: str | None, found: Cost, unit: str, *, gpus: bool, reference: bool) -> Line:
+def _cost(title: str, arm: str | None, found: Cost, unit: str, *, gpus: bool, energy: bool, reference: bool) -> Line:
     times = (found.tuning_seconds, found.evaluation_seconds, found.seconds, found.setup_seconds)
     return Line(
         cells=(
@@ -194,6 +202,7 @@ def _cost(title: str, arm: str | None, found: Cost, unit: str, *, gpus: bool, re
             count(found.steps),
             *(f"{seconds / _SECONDS[unit]:,.1f}" for seconds in times),
             *((number(found.gpu_seconds / 3600),) if gpus else ()),
+            *((_kilowatt_hours(found),) if energy else ()),
         ),
         values={
             "arm": arm,
@@ -205,6 +214,15 @@ def _cost(title: str, arm: str | None, found: Cost, unit: str, *, gpus: bool, re
             "training_seconds": found.seconds,
             "setup_seconds": found.setup_seconds,
             "gpu_hours": found.gpu_seconds / 3600,
+            "gpu_watt_hours": found.watt_hours if found.metered else None,
+            "metered_trials": found.metered,
         },
         reference=reference,
     )
+
+
+def _kilowatt_hours(found: Cost) -> str:
+    if not found.metered:
+        return NOTHING
+    of_all = "" if found.metered == found.trials else f" ({count(found.metered)} of {count(found.trials)} trials)"
+    return f"{found.watt_hours / 1000:.4g}{of_all}"

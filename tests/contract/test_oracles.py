@@ -56,7 +56,7 @@ def test_nothing_that_knows_the_truth_is_handed_to_a_method(arm: Arm, blocks: Bl
     batch, _ = recorded(trainer)[0]
     vars(trainer.algorithm).pop("loss")  # the recorder's, which holds the trainer
     generator = block.unlabelled.generator
-    assert is_truth(trainer._diagnostics._synthetic.to(torch.int8) - 1, generator)
+    assert is_truth(trainer._diagnostics._generator, generator)
     assert not [type(x) for x in within_reach((trainer.algorithm, batch)) if is_truth(x, generator)]
 
 

@@ -10,7 +10,7 @@ from orchestrator.folders import StudyFolders
 from orchestrator.gpu_memory import GpuShares
 from orchestrator.state import StudyState
 from orchestrator.study_plan import make_plan
-from orchestrator.trial_process import GPU_MEMORY
+from orchestrator.trial_process import GPU_ENERGY, GPU_MEMORY
 from results.ledger import Ledger
 from tests.unit.orchestrator.planning import small_study
 
@@ -77,11 +77,14 @@ def test_a_trial_that_ran_out_of_memory_starts_again_once_with_more(driver: Stud
     assert driver.gpus[arm] == 0.5
     assert driver.hand_out("2") is slot
     assert driver.running["2"].gpus == 0.5
-    driver.receive("2", {"rows": [[slot.spec.until, {"val_error": 1.0}]], GPU_MEMORY: (3 << 30, 16 << 30)})
+    driver.receive(
+        "2", {"rows": [[slot.spec.until, {"val_error": 1.0}]], GPU_MEMORY: (3 << 30, 16 << 30), GPU_ENERGY: 1.5}
+    )
     record = driver.close("2")
     assert record is not None
     assert record.status == "completed"
     assert record.metrics["gpu_memory_mib"] == 3072
+    assert record.metrics["gpu_energy_wh"] == 1.5
     assert record.log is not None
     said = (driver.folders.study / record.log).read_text()
     assert "before: with 0.25 of a GPU: OutOfMemoryError: CUDA out of memory" in said

@@ -54,6 +54,25 @@ def test_several_cells_add_up():
     assert total([one, cost_of(None, **GPU)]).whole_gpus
 
 
+def test_energy_is_that_of_the_trials_that_have_a_counter():
+    assert (cost_of().watt_hours, cost_of().metered) == (0.0, 0)
+    study = manifest(ARMS, seeds=(1, 2), tuning_trials=3)
+    first, *others = records(**GPU)
+    made = [replace(first, metrics={**first.metrics, "gpu_energy_wh": 1500.0}), *others]
+    found = cost(select_records(study, made)["rsmatch", "half"], 1.0)
+    assert (found.watt_hours, found.metered) == (1500.0, 1)
+    both = total([found, cost_of()])
+    assert (both.watt_hours, both.metered, both.trials) == (1500.0, 1, 8)
+
+    (sheet,) = (s for s in sheets(main_table(study, made)) if s.name == "cost")
+    assert sheet.head[-1] == "GPU energy, kWh"
+    assert sheet.lines[0].cells[-1] == "1.5 (1 of 4 trials)"
+    assert sheet.lines[0].values["gpu_watt_hours"] == 1500.0
+    assert "of 1 of 4 trials" in " ".join(sheet.notes)
+    (without,) = (s for s in sheets(main_table(study, records())) if s.name == "cost")
+    assert "energy" not in " ".join((*without.head, *without.notes))
+
+
 def test_confirmation_counts_to_tuning():
     study, made = rich_study(("queue",))
     found = cost(select_records(study, made)["rsmatch", "half"], None)
