@@ -102,6 +102,18 @@ def test_nemenyi_p_is_the_chance_of_so_wide_a_range_of_normals(apart):
     assert r.nemenyi_p(apart, 5, 12) == pytest.approx(1 - inside, abs=1e-6)
 
 
+@pytest.mark.parametrize("arms", [2, 3, 5, 10, 50])
+def test_the_studentized_range_is_scipys(arms):
+    theirs = scipy.stats.studentized_range
+    per_rank = math.sqrt(arms * (arms + 1) / 6)
+    for alpha in (0.001, 0.05, 0.1):
+        expected = float(theirs.isf(alpha, arms, math.inf)) / math.sqrt(2) * per_rank
+        assert r.critical_difference(arms, 1, alpha) == pytest.approx(expected, rel=1e-10)
+    for q in (0.1, 1.0, 3.0, 6.0, 12.0):
+        expected = float(theirs.sf(q, arms, math.inf))
+        assert r.nemenyi_p(q * per_rank / math.sqrt(2), arms, 1) == pytest.approx(expected, abs=1e-12)
+
+
 @pytest.mark.parametrize("apart", [1.4, 1.8, 2.2])
 def test_nemenyi_p_is_statsmodels_studentized_range(apart):
     error = math.sqrt(5 * 6 / (6 * 12))
