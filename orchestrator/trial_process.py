@@ -80,7 +80,9 @@ def _give_back() -> None:
 
 
 def gpus_held() -> float:
-    """GPUs, or the share of one, that Ray has given to this process."""
+    """GPUs, or the share of one, that Ray has given to this process; a whole one where it was not started by Ray."""
+    if not ray.is_initialized():  # asking would start a cluster
+        return 1.0
     return float(ray.get_runtime_context().get_assigned_resources().get("GPU", 0.0))
 
 

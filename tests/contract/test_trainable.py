@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
 import torch
 
-from orchestrator import trial_process
+from orchestrator import gpu_energy, trial_process
 from orchestrator.evaluated_model import ModelDamaged, read_model
 from tests.contract.trials import ARMS, Arm, Blocks, data_spec, run, trial
 from trainables import trainable
@@ -256,6 +257,16 @@ def test_a_trial_that_finds_no_memory_on_its_gpu_says_so(config: Any, monkeypatc
     assert trial_process.ran_out_of_memory(payload(result)["failed"])
     assert payload(result)[trial_process.GPU_MEMORY] == (5, 10)
     assert not trial_process.ran_out_of_memory("ZeroDivisionError: division by zero")
+
+
+def test_a_trial_says_what_energy_it_took_and_starts_no_cluster_to_know(
+    config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counters = iter([100.0, 7300.0])
+    monkeypatch.setattr(gpu_energy, "energy_counter", lambda: next(counters))
+    result = trial_process.StudyTrainable(config=config(here(trial(Arm("fixmatch"), steps=2, reports=1)))).step()
+    assert payload(result)[trial_process.GPU_ENERGY] == 2.0
+    assert not ray.is_initialized()
 
 
 @pytest.mark.parametrize("compiled", [False, True])
