@@ -64,7 +64,16 @@ def load_table(study_dir: Path) -> MainTable:
     return table_of_cells(manifest, select_records(manifest, Ledger(study_dir / LEDGER_FOLDER).records()))
 
 
-def write_report(study_dir: Path, only: Collection[str] = (), style: TableStyle = AS_USUAL) -> Report:
+def _nowhere(_: str) -> None:
+    pass
+
+
+def write_report(
+    study_dir: Path,
+    only: Collection[str] = (),
+    style: TableStyle = AS_USUAL,
+    on_progress: Callable[[str], None] = _nowhere,
+) -> Report:
     """Write `report/` below a study's folder: the page, the table as Markdown, LaTeX, CSV and JSON, and the figures.
 
     Works at any time, also while the study runs and before its first evaluation; the page says what is missing.
@@ -74,18 +83,24 @@ def write_report(study_dir: Path, only: Collection[str] = (), style: TableStyle 
         study_dir: `runs/STUDY`.
         only: Names of tables and figures, as the page gives them, to write nothing else.
         style: Columns and decimals of the main table in the page, in Markdown and in LaTeX; CSV and JSON have everything.
+        on_progress: Told in a few words what comes next: a large study's report takes a quarter of a minute.
 
     Raises NoSuchPart for a name that the report does not have, and what `load_table` raises.
     """
     study_dir = Path(study_dir)
     manifest = StudyManifest.load(study_dir)
-    cells = select_records(manifest, Ledger(study_dir / LEDGER_FOLDER).records())
+    on_progress("reading the ledger")
+    records = Ledger(study_dir / LEDGER_FOLDER).records()
+    on_progress(f"computing tables from {len(records):,} records")
+    cells = select_records(manifest, records)
     table = table_of_cells(manifest, cells)
+    on_progress("drawing figures")
     drawn = study_figures(manifest, table, cells, study_dir)
     parts = _parts(manifest, table, cells, drawn, style)
     chosen = _only(parts, only) if only else _by_itself(parts)
     folder = study_dir / REPORT_FOLDER
-    for name, make in chosen.items():
+    for place, (name, make) in enumerate(chosen.items(), start=1):
+        on_progress(f"writing file {place} of {len(chosen)}, {name}")
         content = make()
         write_atomically(folder / name, content.encode("utf-8") if isinstance(content, str) else content)
     return Report(

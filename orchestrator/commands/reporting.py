@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from orchestrator.commands.completion import studies_and_files
 from orchestrator.commands.options import WRONG_INPUT, Address, Json, Runs, StudyName, study_dir, study_name
@@ -69,8 +70,8 @@ def report(
                 new_console().print(str(path), highlight=False, soft_wrap=True)
         else:
             console = new_console()
-            with console.status("writing the report …"):
-                written = _write(folder, (), chosen)
+            with console.status("reading the ledger …") as status:
+                written = _write(folder, (), chosen, lambda now: status.update(f"{escape(now)} …"))
             show_report(folder, console, written=written)
 
 
@@ -136,11 +137,13 @@ def _style(text: str | None, decimals: int | None) -> TableStyle:
         ) from None
 
 
-def _write(folder: Path, only: Collection[str], style: TableStyle) -> Report:
+def _write(
+    folder: Path, only: Collection[str], style: TableStyle, on_progress: Callable[[str], None] = lambda _: None
+) -> Report:
     from results.report import NoSuchPart, write_report
 
     try:
-        return write_report(folder, only, style)
+        return write_report(folder, only, style, on_progress)
     except NoSuchPart as problem:
         raise AblateError(
             "\n".join(

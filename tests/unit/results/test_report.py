@@ -157,7 +157,11 @@ def test_parquet_has_the_values_of_the_csv(whole):
 
 def test_one_part_alone_is_written_and_an_unknown_one_refused(tmp_path):
     folder = write_study(tmp_path, manifest(), study_records(manifest()))
-    report = write_report(folder, ["effects", "budget"])
+    said: list[str] = []
+    report = write_report(folder, ["effects", "budget"], on_progress=said.append)
+    assert said[0] == "reading the ledger"
+    assert said[1] == f"computing tables from {len(study_records(manifest()))} records"
+    assert said[-1].startswith("writing file 4 of 4, ")
     assert {p.name for p in report.files} == {"effects.svg", "effects.pdf", "effects.csv", "budget.csv"}
     assert {p.name for p in (folder / "report").rglob("*.*")} == {p.name for p in report.files}
     with pytest.raises(NoSuchPart) as refused:
