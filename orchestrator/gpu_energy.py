@@ -41,10 +41,7 @@ def _uuid(properties: Any) -> str:
 
 
 class EnergyMeter:
-    """Watt-hours since `start`: what the GPU took, times the share of it that the trial holds.
-
-    Trials that share a GPU share its energy by what they hold of it and not by what they do; what nobody holds is nobody's.
-    """
+    """What the process's GPU has taken since `start`, by whatever ran on it."""
 
     def __init__(self) -> None:
         self._from: float | None = None
@@ -53,9 +50,9 @@ class EnergyMeter:
         """Count from here."""
         self._from = energy_counter()
 
-    def watt_hours(self, share: float) -> float | None:
-        """Since `start`, with `share` of the GPU held (a whole one from 1 on); None where it cannot be measured."""
+    def watt_hours(self) -> float | None:
+        """Since `start`; None where it cannot be measured."""
         now = energy_counter() if self._from is not None else None
         if now is None or self._from is None or now < self._from:  # the driver was loaded again
             return None
-        return (now - self._from) * min(share, 1.0) / JOULES_PER_WATT_HOUR
+        return (now - self._from) / JOULES_PER_WATT_HOUR

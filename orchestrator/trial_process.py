@@ -50,9 +50,9 @@ class StudyTrainable(AblationTrainable):
         measured = gpu_memory()
         if measured is not None:
             payload[GPU_MEMORY] = measured
-        taken = self._energy.watt_hours(gpus_held())
-        if taken is not None:
-            payload[GPU_ENERGY] = taken
+        taken = self._energy.watt_hours()
+        if taken is not None:  # trials that share a GPU share its energy by what they hold of it, not by what they do
+            payload[GPU_ENERGY] = taken * min(gpus_held(), 1.0)
         if payload.get("failed"):
             _give_back()
         return result

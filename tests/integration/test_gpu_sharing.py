@@ -24,7 +24,7 @@ class OnAGpu(StudyTrainable):
 
     def step(self) -> dict[str, Any]:
         trial_process.gpu_memory = lambda: (3 * GIB, 16 * GIB)
-        self._energy.watt_hours = lambda share: 8.0 * share
+        self._energy.watt_hours = lambda: 8.0
         return super().step()
 
     def _open(self) -> Any:
@@ -50,7 +50,9 @@ def test_trials_are_measured_packed_and_given_more_where_it_was_too_little(run, 
     records = Ledger(outcome.folders.ledger).records()
     assert {r.status for r in records} <= {"completed", "pruned"}
     assert {r.metrics["gpu_memory_mib"] for r in records} == {3072.0}
-    assert {r.metrics["gpu_energy_wh"] for r in records} <= {8.0, 4.0, 2.0}
+    energy = {(r.arm, r.metrics["gpu_energy_wh"]) for r in records}
+    assert {watt_hours for _, watt_hours in energy} == {8.0, 4.0, 2.0}, "of a whole GPU, half of one and a quarter"
+    assert ("fixmatch", 2.0) not in energy, "it has no room in a quarter"
     assert {arm: (shares[0], shares[-1]) for arm, shares in held.items()} == {
         "rsmatch": (1.0, 0.25),
         "rsmatch-without-queue": (1.0, 0.25),

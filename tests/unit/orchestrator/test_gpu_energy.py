@@ -45,16 +45,15 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     return made
 
 
-def test_what_the_gpu_counts_is_shared_by_what_trials_hold(library: Library) -> None:
+def test_what_the_gpu_counts_is_read_from_the_start_on(library: Library) -> None:
     library.millijoules = 5_000_000
     meter = EnergyMeter()
     meter.start()
     library.millijoules += 7_200_000  # 7,200 J are 2 Wh
-    assert meter.watt_hours(0.25) == pytest.approx(0.5)
-    assert meter.watt_hours(2.0) == pytest.approx(2.0)
+    assert meter.watt_hours() == pytest.approx(2.0)
     assert library.asked == "GPU-0a1b-2c"
     meter.start()
-    assert meter.watt_hours(1.0) == 0.0
+    assert meter.watt_hours() == 0.0
 
 
 def test_a_counter_that_begins_again_says_nothing(library: Library) -> None:
@@ -62,7 +61,7 @@ def test_a_counter_that_begins_again_says_nothing(library: Library) -> None:
     meter = EnergyMeter()
     meter.start()
     library.millijoules = 10
-    assert meter.watt_hours(1.0) is None
+    assert meter.watt_hours() is None
 
 
 @pytest.mark.parametrize("problem", ["no counter", "no library", "no GPU"])
@@ -76,4 +75,4 @@ def test_what_cannot_be_measured_is_none(library: Library, monkeypatch: pytest.M
     meter = EnergyMeter()
     meter.start()
     assert energy_counter() is None
-    assert meter.watt_hours(1.0) is None
+    assert meter.watt_hours() is None
