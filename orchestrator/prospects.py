@@ -41,6 +41,7 @@ def prospects(plan: Plan, records: Iterable[TrialRecord]) -> list[dict[str, Any]
         elif r.phase == "tune" and "val_error" in r.metrics:
             validation[r.condition].append(r.metrics["val_error"])
     arms: dict[str, list[str]] = defaultdict(list)
+    searched = {cell.condition.info.name for cell in plan.cells if cell.tuning_trials > 1}
     for cell in plan.cells:
         if cell.arm.role != "oracle":  # a bound, which is not tested
             arms[cell.condition.info.name].append(cell.arm.name)
@@ -54,6 +55,7 @@ def prospects(plan: Plan, records: Iterable[TrialRecord]) -> list[dict[str, Any]
         found.append(
             {
                 "condition": name,
+                "searched": name in searched,
                 **_comparison(errors, name, reference, others, len(plan.study.seed_list), roughly),
                 **_validation(images, validation[name]),
             }
@@ -158,7 +160,7 @@ def _validation_warnings(entry: dict[str, Any]) -> list[str]:
         entry["validation_standard_error"],
         entry["validation_spread"],
     )
-    if point < COARSE_VALIDATION or (spread is not None and spread > 2 * error):
+    if not entry["searched"] or point < COARSE_VALIDATION or (spread is not None and spread > 2 * error):
         return []
     seen = (
         ""

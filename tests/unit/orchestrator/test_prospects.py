@@ -89,6 +89,8 @@ def test_a_small_validation_set_is_named_with_its_grain(tmp_path):
     assert any("20 validation images: one is 5 points" in w for w in prospect_warnings([entry]))
     large = make_plan(small_study(tmp_path, data={"validation_per_class": 20}).spec)
     assert prospect_warnings(prospects(large, [])) == []
+    fixed = make_plan(small_study(tmp_path, search={"trials": 0}).spec)
+    assert prospect_warnings(prospects(fixed, [])) == [], "nothing is chosen by it"
 
 
 def test_arms_without_a_rival_have_nothing_to_detect(tmp_path):
