@@ -1,8 +1,12 @@
 """Made-up tables in which no arm differs from another: what the statistics of the report then say, and how often it is wrong.
 
-`benchmarks/statistics.py` is the command. A table has a full method and eight other arms, each with an error per seed: the seed
-block's own part, which all arms share, and the arm's. The functions of `results` themselves are asked wherever that takes no longer
-than a minute or two; where all tables are computed at once, the outcome is compared with them on some of the tables.
+    python benchmarks/null_tables.py [--tables 2000] [--json]
+
+Prints three tables, or one object with `tables`, `familywise_error`, `false_positive_rate`, `coverage_difference`, `coverage_mean`
+and everything behind them; `tests/reference/test_null_tables.py` is the short form. A table has a full method and eight other
+arms, each with an error per seed: the seed block's own part, which all arms share, and the arm's. The functions of `results`
+themselves are asked wherever that takes no longer than a minute or two; where all tables are computed at once, the outcome is
+compared with them on some of the tables.
 """
 
 from __future__ import annotations
@@ -42,6 +46,8 @@ UNEQUAL = "unequal"
 takes them for symmetric, is no longer exact. Measured beside the others and no part of the totals."""
 FAR = 3.0
 """In units of the arm's noise: about 88% of the runs of the better arm then err less than one of the other."""
+MARGIN = 2.0
+"""Of negligible differences, in units of the arm's noise; differences of two arms scatter by 1.4 of these."""
 CHECKED = 20
 """Tables of each setting on which the functions of `results` are asked too."""
 _SEED = 20_251_124
@@ -66,6 +72,10 @@ class TableRates:
     """Tables in which one arm is set in bold as better than all others."""
     false_best_of_two: float
     """The same where two arms are equally good and the others far behind: the most that bold can be wrong by chance."""
+    false_negligible: float
+    """Tables in which some difference is called negligible, after Holm, though all are as large as the margin."""
+    true_negligible: float
+    """Comparisons that are called negligible, after Holm, where all arms are equal."""
     coverage_mean: float
     """t intervals of an arm's mean that hold the true mean."""
     coverage_difference: float
@@ -109,7 +119,7 @@ class Rates:
     """Everything that was measured."""
 
     tables: int
-    """Made-up tables that the next six are of: every number of seeds under every noise of `NOISES`."""
+    """Made-up tables that the next seven are of: every number of seeds under every noise of `NOISES`."""
     familywise_error: float
     """Share of tables with a significant difference after Holm correction."""
     familywise_error_highest: float
@@ -117,6 +127,8 @@ class Rates:
     false_positive_rate: float
     """Share of comparisons with an uncorrected p of at most 0.05."""
     false_positive_rate_highest: float
+    false_negligible_highest: float
+    """Share of tables with a difference that is wrongly called negligible, at the number of seeds where it is highest."""
     coverage_difference: float
     """Normal noise, over all numbers of seeds; as the next one."""
     coverage_mean: float
@@ -126,7 +138,7 @@ class Rates:
 
 
 def measure(tables: int) -> Rates:
-    """Simulate `tables` tables for each noise and number of seeds, and a fourth of that for the bootstrap."""
+    """Simulate `tables` tables for each noise and number of seeds, and half of that for intervals over all runs."""
     settings = tuple(table_rates(noise, seeds, tables) for noise in (*NOISES, UNEQUAL) for seeds in SEEDS)
     counted = [s for s in settings if s.noise != UNEQUAL]
     normal = [s for s in settings if s.noise == "normal"]
@@ -137,10 +149,11 @@ def measure(tables: int) -> Rates:
         familywise_error_highest=max(_mean([s.familywise_error for s in counted if s.seeds == n]) for n in SEEDS),
         false_positive_rate=_mean([s.false_positive_rate for s in counted]),
         false_positive_rate_highest=max(_mean([s.false_positive_rate for s in counted if s.seeds == n]) for n in SEEDS),
+        false_negligible_highest=max(_mean([s.false_negligible for s in counted if s.seeds == n]) for n in SEEDS),
         coverage_difference=_mean([s.coverage_difference for s in normal]),
         coverage_mean=_mean([s.coverage_mean for s in normal]),
         settings=settings,
-        bootstrap=tuple(bootstrap_rates(noise, seeds, max(1, tables // 4)) for noise in NOISES for seeds in enough),
+        bootstrap=tuple(bootstrap_rates(noise, seeds, max(1, tables // 2)) for noise in NOISES for seeds in enough),
         ranks=tuple(rank_rates(conditions, tables) for conditions in (3, 5, conditions_needed(ARMS), 20)),
     )
 
@@ -151,10 +164,11 @@ def table_rates(noise: str, seeds: int, tables: int) -> TableRates:
     errors = draw_errors(random, noise, (tables, ARMS, seeds))
     differences = errors[:, 1:] - errors[:, :1]
     p = sign_flip_ps(differences)
-    corrected = np.array([holm(row) for row in p])
+    corrected = holms(p)
+    small, at_margin = equivalence_ps(differences), equivalence_ps(differences + MARGIN)
     means, differing = covers(errors), covers(differences)
     for table in range(min(CHECKED, tables)):
-        _check_table(errors[table], p[table], means[table], differing[table])
+        _check_table(errors[table], p[table], small[table], means[table], differing[table])
     far = errors + np.array([0.0, 0.0, *[1000.0] * (ARMS - 2)])[:, None]
     return TableRates(
         noise=noise,
@@ -165,6 +179,8 @@ def table_rates(noise: str, seeds: int, tables: int) -> TableRates:
         false_positive_rate_corrected=float((corrected <= ALPHA).mean()),
         false_best=false_bests(errors),
         false_best_of_two=false_bests(far),
+        false_negligible=float((holms(at_margin) <= ALPHA).any(axis=1).mean()),
+        true_negligible=float((holms(small) <= ALPHA).mean()),
         coverage_mean=float(means.mean()),
         coverage_difference=float(differing.mean()),
     )
@@ -182,18 +198,32 @@ def draw_errors(random: np.random.Generator, noise: str, shape: tuple[int, int, 
 
 def sign_flip_ps(differences: Array) -> Array:
     """`results.statistics.sign_flip_p` of each row [..., seeds]: all sign flips of all rows in one product of matrices."""
-    n = differences.shape[-1]
-    half = np.arange(2 ** (n - 1))[:, None] >> np.arange(
-        n - 1
-    )  # the last sign is fixed: the other half mirrors this one
-    signs = np.concatenate([1.0 - 2 * (half & 1), np.ones((len(half), 1))], axis=1)
-    rows = np.abs(differences.reshape(-1, n))
-    threshold = np.abs(differences.reshape(-1, n).sum(axis=1)) - 1e-9
-    p = np.empty(len(rows))
+    return 2 * _shares(np.abs(differences), np.abs(differences.sum(axis=-1)))
+
+
+def equivalence_ps(differences: Array) -> Array:
+    """`results.statistics.equivalence_p` of each row [..., seeds] with `MARGIN`."""
+    above, below = differences + MARGIN, MARGIN - differences
+    return np.maximum(_shares(np.abs(above), above.sum(axis=-1)), _shares(np.abs(below), below.sum(axis=-1)))
+
+
+def holms(p: Array) -> Array:
+    """Each table's p-values [tables, comparisons], corrected."""
+    return np.array([holm(row) for row in p])
+
+
+def _shares(magnitudes: Array, sums: Array) -> Array:
+    """The share of all sign flips of each row [..., seeds] whose sum reaches `sums` [...], in one product of matrices."""
+    n = magnitudes.shape[-1]
+    flips = np.arange(2 ** (n - 1))[:, None] >> np.arange(n - 1)
+    signs = np.concatenate([1.0 - 2 * (flips & 1), np.ones((len(flips), 1))], axis=1)  # the others mirror these
+    rows, threshold = magnitudes.reshape(-1, n), sums.reshape(-1) - 1e-9
+    share = np.empty(len(rows))
     for start in range(0, len(rows), 256):
         part = slice(start, start + 256)
-        p[part] = (np.abs(rows[part] @ signs.T) >= threshold[part, None]).mean(axis=1)
-    return p.reshape(differences.shape[:-1])
+        found, reached = rows[part] @ signs.T, threshold[part, None]
+        share[part] = ((found >= reached).mean(axis=1) + (found <= -reached).mean(axis=1)) / 2
+    return share.reshape(magnitudes.shape[:-1])
 
 
 def covers(values: Array) -> NDArray[np.bool_]:
@@ -273,12 +303,12 @@ def report(rates: Rates) -> str:
     """The tables that are printed."""
     lines = [
         "| noise | seeds | tables with a false positive, Holm | comparisons, p ≤ 0.05 | after Holm | false bold | of two | "
-        "interval of a mean | of a difference |",
-        "| --- " * 9 + "|",
+        "tables with a false negligible, Holm | true negligible | interval of a mean | of a difference |",
+        "| --- " * 11 + "|",
         *(
             f"| {s.noise} | {s.seeds} | {s.familywise_error:.1%} | {s.false_positive_rate:.1%} | "
             f"{s.false_positive_rate_corrected:.2%} | {s.false_best:.1%} | {s.false_best_of_two:.1%} | "
-            f"{s.coverage_mean:.1%} | {s.coverage_difference:.1%} |"
+            f"{s.false_negligible:.1%} | {s.true_negligible:.1%} | {s.coverage_mean:.1%} | {s.coverage_difference:.1%} |"
             for s in rates.settings
         ),
         "",
@@ -318,12 +348,14 @@ def main() -> int:
     return 1 if rates.familywise_error_highest > ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / counted) else 0
 
 
-def _check_table(errors: Array, p: Array, means: NDArray[np.bool_], differing: NDArray[np.bool_]) -> None:
+def _check_table(errors: Array, p: Array, small: Array, means: NDArray[np.bool_], differing: NDArray[np.bool_]) -> None:
     """ArithmeticError where the functions of `results` say something else of this table."""
     same = [_holds(mean_interval(row.tolist()).interval, 0) for row in errors] == means.tolist()
-    found = [paired_difference(row.tolist(), errors[0].tolist()) for row in errors[1:]]
+    found = [paired_difference(row.tolist(), errors[0].tolist(), MARGIN) for row in errors[1:]]
     same &= [_holds(difference.interval, 0) for difference in found] == differing.tolist()
-    if not same or not np.allclose([difference.p for difference in found], p, rtol=1e-12):
+    same &= np.allclose([difference.p for difference in found], p, rtol=1e-12)
+    same &= np.allclose([difference.p_negligible or 0.0 for difference in found], small, rtol=1e-12)
+    if not same:
         raise ArithmeticError("the simulation and results.statistics disagree")
 
 
@@ -333,3 +365,7 @@ def _holds(interval: Interval | None, truth: float) -> bool:
 
 def _mean(values: list[float] | list[bool]) -> float:
     return math.fsum(values) / len(values)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -13,6 +13,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from results.report import Report
+    from results.tables import MainTable
 
 
 def new_console() -> Console:
@@ -49,7 +50,6 @@ def show_report(folder: Path, console: Console, *, written: Report | None, again
     """
     from results.render.terminal import render_terminal
     from results.report import load_table, write_report
-    from results.verdict import verdict
 
     page = folder / "report" / "report.html"
     if written is None and (again or not page.exists()):
@@ -57,18 +57,29 @@ def show_report(folder: Path, console: Console, *, written: Report | None, again
     table = written.table if written else load_table(folder)
     for view in render_terminal(table):
         console.print(view)
-    for sentence in verdict(table):
-        console.print(sentence, highlight=False)
+    _print_answer(console, table)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
 def show_verdict(folder: Path, *, written: Report | None) -> None:
     """Print a study's answer in words and nothing else."""
     from results.report import load_table
-    from results.verdict import verdict
 
-    for sentence in verdict(written.table if written else load_table(folder)):
-        new_console().print(sentence, highlight=False)
+    _print_answer(new_console(), written.table if written else load_table(folder))
+
+
+def _print_answer(console: Console, table: MainTable) -> None:
+    """The answer in words, each of its headings once."""
+    from results.verdict import answers
+
+    for title, passages in answers(table):
+        if title:
+            console.print(Text(f"\n{title}", style="bold underline"))
+        for one in passages:
+            if one.heading:
+                console.print(Text(one.heading, style="bold"))
+            for sentence in one.sentences:
+                console.print(Text(sentence))
 
 
 def show_mirror_check(folder: Path, uri: str, *, as_json: bool = False) -> bool:

@@ -323,6 +323,7 @@ def manifest(plan: Plan, loaded: LoadedStudy, decisions: Decisions | None = None
         tuning_trials=study.search.trials,
         evaluation_seeds=study.seed_list,
         steps=study.training.steps,
+        negligible=study.evaluate.negligible,
         accepted=tuple(sorted(decisions.accepted)) if decisions else (),
         left_out=plan.left_out,
         factorial=plan.factorial,

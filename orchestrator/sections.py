@@ -190,6 +190,12 @@ class EvaluateSpec(Configuration):
 
     seeds: int | tuple[int, ...] = Field(6, description="How many seed blocks, or which")
     allow_underpowered: bool = Field(False, description="Run although so few seeds cannot show significance")
+    negligible: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="Percentage points; a difference shown to be smaller is called negligible, 0: none",
+    )
     keep_models: bool = Field(False, description="Keep the network of each cell's first seed, and log it to MLflow")
 
     @field_validator("seeds", mode="before")

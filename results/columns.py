@@ -63,7 +63,7 @@ COLUMNS: Mapping[str, Column] = {
             name="holm",
             head="Holm p",
             unit="",
-            cell=lambda r: Cell(text=r.p_holm, mark=r.underpowered, strong=r.significant),
+            cell=lambda r: Cell(text=r.p_holm, mark=r.test_marks, strong=r.significant),
         ),
         Column(name="d", head="d", unit="", cell=lambda r: Cell(text=r.effect)),
         Column(

@@ -97,7 +97,7 @@ def lead(errors: Mapping[str, Mapping[int, float]]) -> Lead | None:
 
     Every one of k - 1 differences must hold, after Holm's correction over them, because the arm was picked by the same numbers.
     For independent arms the difference to the runner-up alone would do (Gutmann and Maymin 1987; Hung and Fithian 2019); seed
-    blocks make arms dependent, and so more is asked. `benchmarks/statistics.py` measures how often an arm is called best
+    blocks make arms dependent, and so more is asked. `benchmarks/null_tables.py` measures how often an arm is called best
     where none is.
 
     Args:

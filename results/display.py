@@ -19,6 +19,7 @@ MARK_SIGNS: Mapping[Mark, str] = {
     "incomplete": "†",
     "unequal budget": "‡",
     "underpowered": "§",
+    "negligible": "≈",
     "mixed code": "¶",
     "asynchronous search": "∥",
     "constraint not met": "◇",
@@ -106,6 +107,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} d"
 
 
+def points(value: float) -> str:
+    """`1 point`, `0.5 points`, of percentage points."""
+    return f"{value:g} point{'' if value == 1 else 's'}"
+
+
 def count(value: int) -> str:
     """`12,300`."""
     return f"{value:,}"
@@ -152,15 +158,17 @@ class DisplayRow:
     """Signs that concern the seeds and the records: incomplete, mixed code."""
     tuning_marks: str
     """Signs that concern the search: unequal budget, asynchronous, constraint not met."""
-    underpowered: str
-    """The sign that concerns the test."""
+    test_marks: str
+    """Signs that concern the tests: underpowered, negligible."""
     title_marks: str
     """The sign of an oracle."""
+    margin: str
+    """Below which a difference is negligible: `1 point`."""
 
     @property
     def marks(self) -> str:
         """All signs of this row."""
-        return self.title_marks + self.seeds_marks + self.tuning_marks + self.underpowered
+        return self.title_marks + self.seeds_marks + self.tuning_marks + self.test_marks
 
 
 def display_rows(table: ConditionTable, decimals: int | None = None) -> list[DisplayRow]:
@@ -214,8 +222,9 @@ def display_row(
         seconds=round(row.seconds, 3),
         seeds_marks=_signs(row, "incomplete", "mixed code"),
         tuning_marks=_signs(row, "unequal budget", "asynchronous search", "constraint not met"),
-        underpowered=_signs(row, "underpowered"),
+        test_marks=_signs(row, "underpowered", "negligible"),
         title_marks=_signs(row, "oracle"),
+        margin=points(row.margin),
     )
 
 
@@ -255,4 +264,5 @@ def footnotes(table: ConditionTable) -> list[str]:
 def mark_notes(rows: Sequence[DisplayRow]) -> list[tuple[str, str]]:
     """(sign, meaning) of the marks that occur in these rows."""
     used = {sign for row in rows for sign in row.marks}
-    return [(sign, MARKS[mark]) for mark, sign in MARK_SIGNS.items() if sign in used]
+    margin = rows[0].margin if rows else ""
+    return [(sign, MARKS[mark].replace("{margin}", margin)) for mark, sign in MARK_SIGNS.items() if sign in used]

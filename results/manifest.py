@@ -183,6 +183,8 @@ class StudyManifest:
     """Training steps of a trial that is not stopped early."""
     source: str
     """The study file's text as it was run."""
+    negligible: float = 1.0
+    """Percentage points: a difference that is shown to be smaller is called negligible; 0 to call none so."""
     accepted: tuple[Origin, ...] = ()
     """Earlier origins whose records count beside the current ones."""
     left_out: tuple[LeftOut, ...] = ()
@@ -208,6 +210,8 @@ class StudyManifest:
             raise ValueError("an arm, a condition or a cell is there twice")
         if self.reference not in arms:
             raise ValueError(f"reference: no arm {self.reference!r}")
+        if not 0 <= self.negligible <= 100:
+            raise ValueError("negligible: not from 0 to 100 percentage points")
         for cell in self.cells:
             if cell.arm not in arms or cell.condition not in conditions:
                 raise ValueError(f"cells: no arm {cell.arm!r} or no condition {cell.condition!r}")

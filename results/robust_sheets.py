@@ -27,10 +27,11 @@ def summaries(table: MainTable) -> Sheet | None:
         + f"{found.title} errs less: how often a run of it errs less than one of the arm"
         + (" under the same condition, averaged over conditions" if several else "")
         + "; 50% is no difference, ties count half. It says how often, not by how much; tests in pairs are in the tables.",
-        "Intervals: expanded percentile bootstrap over seeds. Arms"
+        f"Intervals: expanded percentile bootstrap over seeds; of how often {found.title} errs less, jackknife on the logit "
+        "scale. Arms"
         + (" and conditions" if several else "")
-        + " share seeds, so a drawn seed brings all its runs along; intervals of arms that differ in pairs may overlap. "
-        "Those of shares are too narrow near 0% and 100%, and not given at either.",
+        + " share seeds, so a seed brings all its runs along; intervals of arms that differ in pairs may overlap. "
+        "At 0% and 100% none is given.",
     ]
     if min(seeds) < SEEDS_FOR_INTERVALS:
         notes.append(f"No interval with fewer than {SEEDS_FOR_INTERVALS} seeds: it would be too narrow.")

@@ -7,7 +7,7 @@ on the order of the pairs, and swapping the arms mirrors every result.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +56,9 @@ class PairedDifference:
     """Two-sided p of the sign-flip permutation test, not corrected."""
     effect_size: float | None
     """Cohen's d_z with Hedges' correction; None below three pairs and where the differences do not vary."""
+    p_negligible: float | None = None
+    """p of the equivalence test, not corrected: small where the difference is shown to be smaller than a margin. None where
+    no margin is asked for."""
 
 
 def mean_interval(values: Sequence[float]) -> MeanInterval:
@@ -78,8 +81,13 @@ def bounded_mean(values: Sequence[float], least: float, most: float) -> MeanInte
     return MeanInterval(n=found.n, mean=found.mean, interval=bounds)
 
 
-def paired_difference(a: Sequence[float], b: Sequence[float]) -> PairedDifference:
+def paired_difference(a: Sequence[float], b: Sequence[float], margin: float = 0.0) -> PairedDifference:
     """Compare two arms measured on the same seeds: `a[i]` and `b[i]` belong to one seed block.
+
+    Args:
+        a: One arm's measurements.
+        b: The other's.
+        margin: What a difference must be shown to be smaller than to be called negligible; 0 to ask for none.
 
     Raises:
         ValueError: the lengths differ, there is no pair, or a value is not finite.
@@ -87,15 +95,16 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> PairedDifferenc
     x, y = _checked(a, "a"), _checked(b, "b")
     if len(x) != len(y):
         raise ValueError(f"a, b: {len(x)} and {len(y)} values; pairs need one of each per seed")
-    return mean_difference(x - y, float(max(np.abs(x).max(), np.abs(y).max())))
+    return mean_difference(x - y, float(max(np.abs(x).max(), np.abs(y).max())), margin)
 
 
-def mean_difference(differences: Sequence[float] | Array, scale: float) -> PairedDifference:
+def mean_difference(differences: Sequence[float] | Array, scale: float, margin: float = 0.0) -> PairedDifference:
     """The mean of one difference per seed, with what `paired_difference` says of it.
 
     Args:
         differences: One per seed, of any contrast of the measurements of that seed.
         scale: The largest measurement; differences that are closer than rounding at that size are ties.
+        margin: As for `paired_difference`.
 
     Raises:
         ValueError: `differences` is empty or holds a value that is not finite.
@@ -109,6 +118,7 @@ def mean_difference(differences: Sequence[float] | Array, scale: float) -> Paire
         interval=Interval(low=mean, high=mean) if len(d) > 1 and _constant(d, tolerance) else _t_interval(d, mean),
         p=_sign_flip(d, tolerance),
         effect_size=_effect_size(d, mean, tolerance),
+        p_negligible=_equivalence(d, margin, tolerance) if margin > 0 else None,
     )
 
 
@@ -120,6 +130,21 @@ def sign_flip_p(differences: Sequence[float]) -> float:
     """
     d = _checked(differences, "differences")
     return _sign_flip(d, _RELATIVE_TOLERANCE * float(np.abs(d).max()))
+
+
+def equivalence_p(differences: Sequence[float], margin: float) -> float:
+    """p of the hypothesis that the true difference is `margin` or more, either way; small: the difference is smaller.
+
+    Two one-sided tests (Schuirmann 1987), of which the larger p counts, each an exact sign-flip test: the differences moved up by
+    the margin lie above zero, and moved down by it below. With n pairs it is no smaller than 1/2^n.
+
+    Raises:
+        ValueError: the margin is not above 0, `differences` is empty or holds a value that is not finite.
+    """
+    if not (math.isfinite(margin) and margin > 0):
+        raise ValueError(f"margin: {margin}; a difference can be smaller than one above 0 alone")
+    d = _checked(differences, "differences")
+    return _equivalence(d, margin, _RELATIVE_TOLERANCE * float(np.abs(d).max()))
 
 
 def holm(p_values: Sequence[float], comparisons: int | None = None) -> tuple[float, ...]:
@@ -173,23 +198,46 @@ def _checked(values: Sequence[float] | Array, name: str) -> Array:
 
 
 def _sign_flip(differences: Array, tolerance: float) -> float:
-    n = len(differences)
-    threshold = abs(math.fsum(differences)) - n * tolerance
+    """Two-sided: sums below the negative threshold mirror those above it."""
+    threshold = abs(math.fsum(differences)) - len(differences) * tolerance
     # |sum| over all flips depends on magnitudes alone; sorted, they give the same sums whatever the pairs' order.
     magnitudes = np.sort(np.abs(differences))
-    if n <= EXACT_SIGN_FLIPS_UP_TO:
-        if threshold <= 0:  # no difference at all
-            return 1.0
-        # A sum over all pairs is one over each half: for each of one half, how many of the other reach the threshold with it.
-        one, other = np.sort(_signed_sums(magnitudes[: n // 2])), _signed_sums(magnitudes[n // 2 :])
-        short = int(np.searchsorted(one, threshold - other, "left").sum())
-        return float(2 * (len(one) * len(other) - short) / 2**n)  # sums below the negative threshold mirror these
+    if len(differences) <= EXACT_SIGN_FLIPS_UP_TO:
+        return 1.0 if threshold <= 0 else 2 * _share_reaching(magnitudes, threshold)  # 1: no difference at all
+    return _drawn_share(lambda sums: np.abs(sums) >= threshold, magnitudes)
+
+
+def _equivalence(differences: Array, margin: float, tolerance: float) -> float:
+    """The larger p of the two one-sided tests that the differences lie above -margin and below margin."""
+    return max(_lies_above(differences + margin, tolerance), _lies_above(margin - differences, tolerance))
+
+
+def _lies_above(differences: Array, tolerance: float) -> float:
+    """One-sided p of the sign-flip test that the differences lie above zero."""
+    threshold = math.fsum(differences) - len(differences) * tolerance
+    magnitudes = np.sort(np.abs(differences))
+    if len(differences) <= EXACT_SIGN_FLIPS_UP_TO:
+        return _share_reaching(magnitudes, threshold)
+    return _drawn_share(lambda sums: sums >= threshold, magnitudes)
+
+
+def _share_reaching(magnitudes: Array, threshold: float) -> float:
+    """The share of all sign flips whose sum reaches the threshold, exactly."""
+    # A sum over all pairs is one over each half: for each of one half, how many of the other reach the threshold with it.
+    half = len(magnitudes) // 2
+    one, other = np.sort(_signed_sums(magnitudes[:half])), _signed_sums(magnitudes[half:])
+    short = int(np.searchsorted(one, threshold - other, "left").sum())
+    return float((len(one) * len(other) - short) / 2 ** len(magnitudes))
+
+
+def _drawn_share(reaches: Callable[[Array], NDArray[np.bool_]], magnitudes: Array) -> float:
+    """The same over random sign flips of a fixed seed, the observed one counted in."""
     random = np.random.default_rng(_SEED)
     hits, left = 0, SIGN_FLIP_DRAWS
     while left:
         draws = min(left, 10_000)
-        signs = random.integers(0, 2, size=(draws, n), dtype=np.int8).astype(np.float64) * 2 - 1
-        hits += int(np.count_nonzero(np.abs(signs @ magnitudes) >= threshold))
+        signs = random.integers(0, 2, size=(draws, len(magnitudes)), dtype=np.int8).astype(np.float64) * 2 - 1
+        hits += int(np.count_nonzero(reaches(signs @ magnitudes)))
         left -= draws
     return (hits + 1) / (SIGN_FLIP_DRAWS + 1)
 

@@ -75,6 +75,10 @@ class Row:
     """(seed, this arm minus the reference) where both completed."""
     difference: PairedDifference | None
     """This arm minus the reference: positive means that this arm errs more. None for the reference or without pairs."""
+    margin: float
+    """Percentage points: a difference that is shown to be smaller is negligible; 0 where none is called so."""
+    p_negligible: float | None
+    """`difference.p_negligible`, corrected as `p_holm` is."""
     p_holm: float | None
     """`difference.p`, corrected over all arms of the table but oracles; arms without a pair yet count as p = 1. None for
     oracles, which are not tested."""
@@ -105,6 +109,11 @@ class Row:
     def significant(self) -> bool:
         """Whether the difference to the reference holds after correction."""
         return self.p_holm is not None and self.p_holm <= ALPHA
+
+    @property
+    def negligible(self) -> bool:
+        """Whether the difference to the reference is shown to be smaller than the margin, after correction."""
+        return self.p_negligible is not None and self.p_negligible <= ALPHA
 
     def _repr_html_(self) -> str:
         from results.render.notebook import row_html
@@ -271,12 +280,16 @@ def _condition_table(
         for arm, _ in arms
     }
     differences = {
-        name: paired_difference([errors[name][s] for s in seeds], [base[s] for s in seeds]) if seeds else None
+        name: paired_difference([errors[name][s] for s in seeds], [base[s] for s in seeds], manifest.negligible)
+        if seeds
+        else None
         for name, seeds in shared.items()
     }
     tested = [arm.name for arm, _ in arms if arm.name != manifest.reference and arm.role != "oracle"]
     found = {name: difference for name in tested if (difference := differences[name])}
     p_holm = dict(zip(found, holm([d.p for d in found.values()], len(tested)), strict=True))
+    small = {name: d.p_negligible for name, d in found.items() if d.p_negligible is not None}
+    p_negligible = dict(zip(small, holm(list(small.values()), len(tested)), strict=True))
     tuning = {arm.name: tuning_counts(cell) for arm, cell in arms}
     least_missing = min((t.missing for t in tuning.values()), default=0.0)
 
@@ -286,11 +299,13 @@ def _condition_table(
         planned = len(manifest.evaluation_seeds)
         pairs = difference.n if difference else planned
         trials = [*cell.tuning, *cell.confirmation, *cell.evaluation]
+        negligible = p_negligible.get(name)
         marks: dict[Mark, bool] = {
             "oracle": arm.role == "oracle",
             "incomplete": len(errors[name]) < planned or (counts.planned > 0 and cell.best is None),
             "unequal budget": counts.missing >= least_missing + 1,
             "underpowered": name in tested and smallest_sign_flip_p(pairs) * len(tested) > ALPHA,
+            "negligible": negligible is not None and negligible <= ALPHA,
             "mixed code": any(origin_of(r) != cell.cell.origin for r in trials),
             "asynchronous search": counts.planned > 0 and not cell.cell.generation,
             "constraint not met": cell.best is not None and not _constraints_met(cell),
@@ -307,6 +322,8 @@ def _condition_table(
             test_error=bounded_mean(list(errors[name].values()), 0.0, 100.0) if errors[name] else None,
             differences=tuple((s, errors[name][s] - base[s]) for s in shared[name]),
             difference=difference,
+            margin=manifest.negligible,
+            p_negligible=negligible,
             p_holm=p_holm.get(name),
             inherited=bool(cell.cell.inherits),
             tuning=counts,

@@ -30,7 +30,7 @@ from results.render.page_svg import data_uri as svg_uri
 from results.sheets import left_out, sheets
 from results.tables import ConditionTable, MainTable
 from results.trial_details import CellDetails
-from results.verdict import condition_verdict, summary
+from results.verdict import condition_answer, summary
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 MAX_FAILURES_SHOWN = 100
@@ -90,7 +90,7 @@ def render_html(
         table=table,
         manifest=manifest,
         summary=summary(table),
-        answers=[(c.title, condition_verdict(c)) for c in table.conditions],
+        answers=[(c.title, condition_answer(c)) for c in table.conditions],
         conditions=[
             {
                 "table": c,

@@ -69,6 +69,7 @@ _ESCAPES = {
     "¶": r"\textsuperscript{\P}",
     "∥": r"\textsuperscript{\ensuremath{\parallel}}",
     "○": r"\textsuperscript{\ensuremath{\circ}}",
+    "≈": r"\textsuperscript{\ensuremath{\approx}}",
     "◇": r"\textsuperscript{\ensuremath{\diamond}}",
     **{letter: rf"\ensuremath{{\{name}}}" for letter, name in _GREEK.items()},
 }

@@ -9,20 +9,32 @@ from results.display import DisplayRow, display_rows, footnotes, mark_notes
 from results.sheet import Line, Sheet
 from results.sheets import left_out, sheets
 from results.tables import ConditionTable, MainTable
-from results.verdict import verdict
+from results.verdict import answers
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 
 
 def render_markdown(table: MainTable, style: TableStyle = AS_USUAL) -> str:
     """Question, answer in words, a table per condition, and what its columns mean. Text from the study is escaped."""
-    parts = [f"# {escape(table.question)}", "\n".join(f"- {escape(s)}" for s in verdict(table))]
+    parts = [f"# {escape(table.question)}", _answer(table)]
     for condition in table.conditions:
         parts += [f"## {escape(condition.title)}", _table(condition, style), _notes(condition)]
     parts += [_sheet(sheet) for sheet in sheets(table)]
     if table.left_out:
         parts += ["## Arms that were left out", "\n".join(f"- {escape(s)}" for s in left_out(table))]
     return "\n\n".join(parts) + "\n"
+
+
+def _answer(table: MainTable) -> str:
+    parts = []
+    for title, passages in answers(table):
+        parts += [f"**{escape(title)}**"] if title else []
+        lines = []
+        for one in passages:
+            heading = f"**{escape(one.heading)}.** " if one.heading else ""
+            lines += [f"- {heading}{escape(sentence)}" for sentence in one.sentences]
+        parts += ["\n".join(lines)] if lines else []
+    return "\n\n".join(parts)
 
 
 def escape(text: str) -> str:

@@ -74,7 +74,7 @@ def _body(rows: Sequence[DisplayRow]) -> list[list[str]]:
             f"{row.error} {row.error_interval}".strip(),
             f"{row.difference} {row.difference_interval}".strip(),
             row.p,
-            row.p_holm + row.underpowered + ("*" if row.significant else ""),
+            row.p_holm + row.test_marks + ("*" if row.significant else ""),
             row.effect,
             row.tuning + row.tuning_marks,
         ]

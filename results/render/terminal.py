@@ -84,7 +84,7 @@ def _table(table: ConditionTable) -> Table:
             _with_interval(row.error, row.error_interval),
             _with_interval(row.difference, row.difference_interval, style),
             Text(row.p),
-            Text(row.p_holm + row.underpowered, style=style),
+            Text(row.p_holm + row.test_marks, style=style),
             Text(row.tuning + row.tuning_marks),
         )
     return view

@@ -65,21 +65,33 @@ def test_interval_within_conditions_is_rliables(library, seeds, conditions):
 
 
 def test_intervals_are_those_of_literal_resampling():
-    x, y = errors(9, 3), errors(9, 3, 1, 31.0)
+    x = errors(9, 3)
     taus = np.array([28.0, 30.0, 32.0])
     random = np.random.default_rng(3)
-    iqms, wins, shares = [], [], []
+    iqms, shares = [], []
     for _ in range(4000):
         seeds = random.choice(9, 9)
         iqms.append(metrics.aggregate_iqm(x[seeds]))
-        wins.append(np.mean([[(a < y[seeds, c]).mean() for a in x[seeds, c]] for c in range(3)]))
         shares.append([(x[seeds] <= tau).mean() for tau in taus])
     ends = [scipy.stats.norm.cdf(sign * scipy.stats.t.ppf(0.975, 8) * np.sqrt(9 / 8)) for sign in (-1, 1)]
-    for found, drawn in ((r.iqm_interval(x), iqms), (r.improvement_interval(x, y), wins)):
-        expected = np.quantile(drawn, ends)
-        assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.08 * (found.high - found.low))
+    found, expected = r.iqm_interval(x), np.quantile(iqms, ends)
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.08 * (found.high - found.low))
     low, high = r.profile_band(x, taus)
     assert np.array([low, high]) == pytest.approx(np.quantile(shares, ends, axis=0), abs=0.08)  # steps of 1/27
+
+
+@pytest.mark.parametrize(("seeds", "conditions", "shift"), [(6, 1, 31.0), (9, 3, 32.0), (5, 2, 30.0)])
+def test_interval_of_the_improvement_is_that_of_a_literal_jackknife(seeds, conditions, shift):
+    x, y = errors(seeds, conditions), errors(seeds, conditions, 1, shift)
+
+    def logit(rows):
+        return scipy.special.logit(metrics.probability_of_improvement(-x[rows], -y[rows]))
+
+    without = [logit([s for s in range(seeds) if s != left]) for left in range(seeds)]
+    error = np.sqrt((seeds - 1) / seeds * np.sum((without - np.mean(without)) ** 2))
+    middle, half = logit(list(range(seeds))), scipy.stats.t.ppf(0.975, seeds - 1) * error
+    found = r.improvement_interval(x, y)
+    assert (found.low, found.high) == pytest.approx(tuple(scipy.special.expit([middle - half, middle + half])))
 
 
 def test_seeds_that_conditions_share_make_the_joint_interval_wider():

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.stats
+from statsmodels.stats.weightstats import ttost_paired
 
 from results import statistics as s
 
@@ -34,6 +35,39 @@ def test_sign_flip_p_is_scipys(n, seed):
     assert s.sign_flip_p(values) == pytest.approx(expected.pvalue)
 
 
+@pytest.mark.parametrize("n", [2, 3, 6, 9, 12])
+@pytest.mark.parametrize("margin", [0.3, 1.0, 2.5])
+def test_equivalence_p_is_the_larger_of_scipys_two_one_sided_tests(n, margin):
+    values = np.array(differences(n, 3))
+
+    def one_sided(shifted):
+        return scipy.stats.permutation_test(
+            (shifted,),
+            lambda x, axis: np.sum(x, axis=axis),
+            permutation_type="samples",
+            n_resamples=np.inf,
+            vectorized=True,
+            alternative="greater",
+        ).pvalue
+
+    expected = max(one_sided(values + margin), one_sided(margin - values))
+    assert s.equivalence_p(values.tolist(), margin) == pytest.approx(expected)
+    assert s.mean_difference(values, 10.0, margin).p_negligible == pytest.approx(expected)
+    assert s.mean_difference(values, 10.0).p_negligible is None
+
+
+def test_equivalence_p_is_near_that_of_statsmodels_t_tests():
+    values = np.random.default_rng(5).normal(0.2, 0.5, 25)
+    expected, _, _ = ttost_paired(values, np.zeros(25), -0.35, 0.35)
+    assert s.equivalence_p(values.tolist(), 0.35) == pytest.approx(expected, rel=0.15)
+
+
+@pytest.mark.parametrize("margin", [0.0, -1.0, math.nan, math.inf])
+def test_a_margin_is_above_zero(margin):
+    with pytest.raises(ValueError, match="margin"):
+        s.equivalence_p([0.1, 0.2], margin)
+
+
 @pytest.mark.parametrize("values", [["0.1", "0.2", "-0.3", "0.4"], ["0.7", "0.1", "0.8", "-0.2", "0.3"]])
 def test_sign_flip_p_is_exact_where_sums_tie(values):
     exact = [Fraction(v) for v in values]
@@ -48,8 +82,12 @@ def test_sign_flip_p_is_exact_where_sums_tie(values):
 def test_sampled_sign_flips_are_close_to_all_of_them(monkeypatch):
     values = differences(14)
     exact = s.sign_flip_p(values)
+    small = s.equivalence_p(values, 1.1)
     monkeypatch.setattr(s, "EXACT_SIGN_FLIPS_UP_TO", 10)
     assert s.sign_flip_p(values) == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / s.SIGN_FLIP_DRAWS))
+    assert 0.001 < small < 0.9
+    spread = 4 * math.sqrt(small * (1 - small) / s.SIGN_FLIP_DRAWS)
+    assert s.equivalence_p(values, 1.1) == pytest.approx(small, abs=spread)
 
 
 @pytest.mark.parametrize("n", [2, 3, 6, 9, 30])

@@ -12,7 +12,7 @@ import orchestrator.mirror
 from orchestrator.mirror import Difference
 from orchestrator.printing import show_mirror_check, show_verdict
 from results.report import load_table
-from results.verdict import verdict
+from results.verdict import answers
 
 DIGITS = Path(__file__).parents[3] / "docs" / "results" / "digits"
 
@@ -35,5 +35,6 @@ def test_a_quiet_run_ends_with_the_answer_in_words_alone(tmp_path, capsys):
     shutil.copytree(DIGITS, folder)
     show_verdict(folder, written=None)
     printed = " ".join(capsys.readouterr().out.split())
-    assert printed == " ".join(" ".join(verdict(load_table(folder))).split())
+    (said,) = (passages for _, passages in answers(load_table(folder)))
+    assert printed == " ".join(" ".join([one.heading, *one.sentences]) for one in said).strip()
     assert not (folder / "report").exists()

@@ -125,7 +125,7 @@ def test_sheet_has_every_arm_with_its_runs():
     assert second.values["improvement_low"] <= second.values["improvement"] <= second.values["improvement_high"]
     assert oracle.cells[0].endswith("○")
     text = " ".join(found.notes)
-    assert "a drawn seed brings all its runs along" in text
+    assert "a seed brings all its runs along" in text
     assert "Conditions are pooled as they are" in text
     rows = list(csv.DictReader(io.StringIO(render_sheet_csv(found))))
     assert float(rows[1]["iqm"]) == second.values["iqm"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from results.cells import select_records
 from results.statistics import holm, paired_difference
 from results.tables import main_table
-from results.verdict import verdict
+from results.verdict import MATTERS, NEGLIGIBLE, UNDECIDED, condition_answer, verdict
 from tests.unit.results.factories import ARMS, START, evaluations, manifest, record, study_records, tuning
 
 TWO = (ARMS[0], ARMS[7])
@@ -169,7 +169,7 @@ def test_arm_with_nothing_to_search_plans_one_trial_and_is_not_unequal():
 def test_enough_seeds_are_not_underpowered():
     study = manifest(seeds=tuple(range(1, 10)))
     table = only(study, study_records(study))
-    assert not any(r.marks for r in table.rows)
+    assert {mark for r in table.rows for mark in r.marks} <= {"negligible"}
     assert table.seeds_needed == 9
     assert table.row("supervised").significant
 
@@ -226,7 +226,36 @@ def test_names_of_arms_do_not_matter():
     there, back = only(study, records).row("fixmatch").difference, only(swapped, records).row("rsmatch").difference
     assert there.mean == -back.mean
     assert there.p == back.p
-    assert there == paired_difference([12.0, 12.0, 15.0], [10.0, 11.0, 12.0])
+    assert there == paired_difference([12.0, 12.0, 15.0], [10.0, 11.0, 12.0], study.negligible)
+
+
+def test_small_differences_are_called_negligible_where_that_is_shown():
+    seeds = range(1, 9)
+    full = {s: 10.0 + 0.5 * (s % 3) for s in seeds}
+    near, sure = {s: full[s] + 0.2 * (-1) ** s for s in seeds}, {s: full[s] + 0.4 for s in seeds}
+    row = only(*two_arms(full, near, seeds=seeds)).row("fixmatch")
+    assert row.p_negligible == pytest.approx(2**-8), "as small as eight pairs allow"
+    assert row.negligible
+    assert not row.significant
+    assert "negligible" in row.marks
+    both = only(*two_arms(full, sure, seeds=seeds)).row("fixmatch")
+    assert both.significant
+    assert both.negligible
+    narrow = only(*two_arms(full, near, seeds=seeds, negligible=0.1)).row("fixmatch")
+    assert not narrow.negligible
+    assert narrow.p_negligible > 0.1
+    none = only(*two_arms(full, near, seeds=seeds, negligible=0.0)).row("fixmatch")
+    assert none.p_negligible is None
+    assert not none.negligible
+
+
+def test_the_negligible_are_corrected_over_all_arms():
+    study = manifest(seeds=tuple(range(1, 10)))
+    table = only(study, study_records(study))
+    raw = [r.difference.p_negligible for r in table.compared]
+    assert [r.p_negligible for r in table.compared] == list(holm(raw))
+    assert any(r.negligible for r in table.compared)
+    assert not all(r.negligible for r in table.compared)
 
 
 def test_selected_records_are_those_behind_the_number():
@@ -251,7 +280,7 @@ def test_verdict_says_when_no_difference_can_be_significant():
     assert "With 6 paired seeds no single difference can be significant at 0.05 after correction" in text
     assert "over 8 comparisons at least 0.25" in text
     assert "9 seeds would be needed" in text
-    assert "not distinguishable from noise with 6 seeds" in text
+    assert "Not distinguishable from noise with 6 seeds after correction, nor shown to be less than 1 point" in text
     assert "no effect" not in text
 
 
@@ -259,9 +288,35 @@ def test_verdict_names_significant_differences_with_their_direction():
     study = manifest(seeds=tuple(range(1, 11)))
     errors = {arm[0]: arm[4] for arm in ARMS} | {"rsmatch-without-score-memory": 5.0}
     sentences = verdict(main_table(study, study_records(study, errors)))
-    assert any(s.startswith("Supervised errs more than RSMatch, by 1") and "significant" in s for s in sentences)
+    (more,) = [s for s in sentences if s.startswith("Err more than RSMatch")]
+    assert ": Supervised +1" in more
+    assert more.index("Supervised") < more.index("RSMatch without")
+    assert "significant after Holm" in more
     assert any(s.startswith("RSMatch without score memory errs less than RSMatch") for s in sentences)
     assert not any("can be significant" in s for s in sentences)
+
+
+def test_verdict_tells_what_matters_from_what_does_not_and_from_what_is_open():
+    study = manifest(seeds=tuple(range(1, 10)))
+    table = main_table(study, study_records(study))
+    said = {one.heading: " ".join(one.sentences) for one in condition_answer(table.conditions[0])}
+    for row in table.conditions[0].compared:
+        heading = MATTERS if row.significant else NEGLIGIBLE if row.negligible else UNDECIDED
+        assert row.title in said[heading]
+    assert "Less than 1 point from RSMatch either way" in said[NEGLIGIBLE]
+    assert "equivalence tests, Holm-corrected" in said[NEGLIGIBLE]
+    without = dataclasses.replace(study, negligible=0.0)
+    text = " ".join(verdict(main_table(without, study_records(study))))
+    assert "nor shown" not in text
+    assert "either way" not in text
+
+
+def test_a_difference_that_is_sure_and_small_is_said_to_be_both():
+    full = {s: 10.0 + 0.5 * (s % 3) for s in range(1, 9)}
+    table = main_table(*two_arms(full, {s: e + 0.4 for s, e in full.items()}, seeds=range(1, 9)))
+    text = " ".join(verdict(table))
+    assert "FixMatch errs more than RSMatch, by 0.40 percentage points" in text
+    assert "Of these, shown to be less than 1 point: FixMatch." in text
 
 
 def test_verdict_of_an_unfinished_study_says_what_is_missing():
@@ -287,15 +342,17 @@ def test_verdict_says_that_the_planned_seeds_will_do():
 
 def test_verdict_of_several_conditions_names_each():
     study = manifest(conditions=("half", "most"))
-    first, *rest = verdict(main_table(study, study_records(study)))
+    first, second, *rest = verdict(main_table(study, study_records(study)))
     assert first == "No difference is significant after Holm correction in any of 2 conditions."
+    assert second.startswith("Not distinguishable from noise (in so many of 2 conditions): RSMatch without")
     assert {s.split(": ")[0] for s in rest} == {c.title for c in study.conditions}
 
 
 def test_verdict_of_several_conditions_counts_where_a_difference_holds():
     study = manifest(conditions=("half", "most"), seeds=tuple(range(1, 10)))
-    first, *_ = verdict(main_table(study, study_records(study)))
-    assert first.startswith("Arms that err significantly more than RSMatch, with the number of conditions of 2")
+    first, second, *_ = verdict(main_table(study, study_records(study)))
+    assert first.startswith("Err significantly more than RSMatch (in so many of 2 conditions): ")
+    assert second.startswith("Shown to differ from RSMatch by less than 1 point (in so many of 2 conditions): ")
     assert "Supervised (2)" in first
     assert "not over all of them" in first
 
