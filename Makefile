@@ -5,13 +5,14 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.made-from
 RECIPE := pyproject.toml constraints.txt
 
-.PHONY: study test ui docs check fix clean setup help
+.PHONY: study test ui docs check fix clean setup system help
 
 help:
 	@echo "make study   run the default study (studies/digits.yaml), or go on with it"
 	@echo "make test    check style and types, and run every test"
 	@echo "make ui      browse the runs in the MLflow UI, on this machine only"
 	@echo "make docs    build the documentation site into build/docs"
+	@echo "make system  what tests use beside Python, on Debian: a browser, LaTeX, Fashion-MNIST; tests skip what is not there"
 	@echo "make check   style and types alone;  make fix  mends what can be mended by itself"
 	@echo "make clean   remove .venv and caches; runs/ stays"
 
@@ -38,6 +39,9 @@ fix: $(STAMP)
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 setup: $(STAMP)
+
+system:
+	@scripts/system-packages
 
 $(STAMP): $(RECIPE)
 	@scripts/setup $(PYTHON) $(VENV) $(STAMP)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tests.tools import CHROMIUM
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SECONDS = 60_000
 """Milliseconds that a page may take; the machine may be busy."""
 
 
 @contextmanager
 def browser_page(width: int = 1500, height: int = 900) -> Iterator[Page]:
-    """An empty page. The browser is Debian's; it may not be found, see `CHROMIUM`."""
+    """An empty page. The browser is Debian's; it may not be found, see `tests.tools`."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -9,13 +9,14 @@ import pytest
 
 from orchestrator.mirror import sync
 from orchestrator.ui import serve_ui
-from tests.integration.browser import CHROMIUM, RunsPage, browser_page
+from tests.integration.browser import RunsPage, browser_page
 from tests.integration.mlflow_studies import ARMS, some_records, write_study
+from tests.tools import needs_chromium
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.timeout(400),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+    needs_chromium,
 ]
 CELLS = [f"{arm} · r0.5" for arm in ARMS]
 

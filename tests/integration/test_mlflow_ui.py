@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,10 +21,9 @@ import pytest
 from orchestrator.mirror import MLflowStore, SyncResult, sync
 from orchestrator.ui import RunningUI, UIError, serve_ui
 from tests.integration.mlflow_studies import append, make_manifest, some_records, write_study
+from tests.tools import CHROMIUM, needs_chromium
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +104,7 @@ def test_a_study_is_mirrored_through_a_server_exactly_once(ui: RunningUI, tmp_pa
     assert ask(ui, f"/get-artifact?path=study.yaml&run_id={run['info']['run_id']}") == b"study: digits\n"
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@needs_chromium
 def test_a_browser_shows_the_runs(ui: RunningUI, tmp_path: Path) -> None:
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     command += ["--no-first-run", f"--user-data-dir={tmp_path}", "--virtual-time-budget=15000", "--dump-dom", ui.url]

@@ -10,13 +10,14 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from results.report import load_table, write_report
-from tests.integration.browser import CHROMIUM, browser_page
+from tests.integration.browser import browser_page
+from tests.tools import needs_chromium
 from tests.unit.results.factories import ARMS, manifest, pictures, rich_study, study_records, write_study
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.timeout(400),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+    needs_chromium,
 ]
 
 

@@ -1,7 +1,6 @@
 """LaTeX as a real pdflatex takes it."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -10,11 +9,10 @@ from results.columns import COLUMNS, PRESETS, TableStyle
 from results.render.latex import escape, render_document, render_latex
 from results.report import write_report
 from results.tables import main_table
+from tests.tools import PDFLATEX, needs_latex
 from tests.unit.results.factories import ARMS, manifest, rich_study, study_records, write_study
 
-PDFLATEX = shutil.which("pdflatex")
 HOSTILE = r"\input{x} 100% $x_1$ {a} ~^#& <b> \"q\" [x] τ ≥ 0.9 é ß ž 方法 ☃ ± → …" + "\x07"
-compiles = pytest.mark.skipif(PDFLATEX is None, reason="there is no pdflatex on this machine")
 
 
 def compile_document(folder):
@@ -25,7 +23,7 @@ def compile_document(folder):
     return log
 
 
-@compiles
+@needs_latex
 @pytest.mark.parametrize("conditions", [("half",), ("none", "half")])
 def test_the_documents_of_a_rich_study_compile_and_fit_the_page(tmp_path, conditions):
     folder = write_study(tmp_path, *rich_study(conditions=conditions)) / "report"
@@ -36,7 +34,7 @@ def test_the_documents_of_a_rich_study_compile_and_fit_the_page(tmp_path, condit
     assert "undefined" not in log.lower()
 
 
-@compiles
+@needs_latex
 @pytest.mark.parametrize("style", [*PRESETS, *COLUMNS])
 def test_every_style_compiles_whatever_the_names_are(tmp_path, style):
     arms = [(name, f"{title} {HOSTILE}", role, HOSTILE, error) for name, title, role, _, error in ARMS]
