@@ -261,6 +261,12 @@ def footnotes(table: ConditionTable) -> list[str]:
     ]
 
 
+def last_footnotes(tables: Sequence[ConditionTable]) -> list[list[str]]:
+    """`footnotes` of each table, none where those of the next one say the same: once below the last of several is enough."""
+    each = [footnotes(table) for table in tables]
+    return [own if own != following else [] for own, following in zip(each, [*each[1:], None], strict=True)]
+
+
 def mark_notes(rows: Sequence[DisplayRow]) -> list[tuple[str, str]]:
     """(sign, meaning) of the marks that occur in these rows."""
     used = {sign for row in rows for sign in row.marks}

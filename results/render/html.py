@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 
 from results.captions.page_figure import PageFigure
 from results.columns import AS_USUAL, FULL, TableStyle
-from results.display import NOTHING, display_rows, footnotes, mark_notes, number, setting
+from results.display import NOTHING, display_rows, last_footnotes, mark_notes, number, setting
 from results.manifest import StudyManifest
 from results.records import TrialRecord
 from results.render.csv import render_csv, render_sheet_csv
@@ -95,10 +95,10 @@ def render_html(
             {
                 "table": c,
                 "rows": display_rows(c, style.decimals),
-                "footnotes": [note.split(": ", 1) for note in footnotes(c)],
+                "footnotes": [note.split(": ", 1) for note in notes_below],
                 "marks": mark_notes(display_rows(c)),
             }
-            for c in table.conditions
+            for c, notes_below in zip(table.conditions, last_footnotes(table.conditions), strict=True)
         ],
         columns=style.chosen(FULL),
         figures=drawn,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from results.columns import AS_USUAL, FULL, Cell, Column, TableStyle
-from results.display import DisplayRow, display_rows, footnotes, mark_notes
+from results.display import DisplayRow, display_rows, last_footnotes, mark_notes
 from results.sheet import Line, Sheet
 from results.sheets import left_out, sheets
 from results.tables import ConditionTable, MainTable
@@ -17,8 +18,8 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 def render_markdown(table: MainTable, style: TableStyle = AS_USUAL) -> str:
     """Question, answer in words, a table per condition, and what its columns mean. Text from the study is escaped."""
     parts = [f"# {escape(table.question)}", _answer(table)]
-    for condition in table.conditions:
-        parts += [f"## {escape(condition.title)}", _table(condition, style), _notes(condition)]
+    for condition, notes in zip(table.conditions, last_footnotes(table.conditions), strict=True):
+        parts += [f"## {escape(condition.title)}", _table(condition, style), _notes(condition, notes)]
     parts += [_sheet(sheet) for sheet in sheets(table)]
     if table.left_out:
         parts += ["## Arms that were left out", "\n".join(f"- {escape(s)}" for s in left_out(table))]
@@ -82,6 +83,6 @@ def _line(line: Line) -> list[str]:
     return [f"**{escape(cell)}**" if i in strong else escape(cell) for i, cell in enumerate(line.cells)]
 
 
-def _notes(table: ConditionTable) -> str:
+def _notes(table: ConditionTable, notes: Sequence[str]) -> str:
     marks = [f"{sign} {meaning}" for sign, meaning in mark_notes(display_rows(table))]
-    return "\n\n".join(escape(note) for note in [*footnotes(table), *marks])
+    return "\n\n".join(escape(note) for note in [*notes, *marks])
