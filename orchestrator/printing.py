@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from results.columns import TableStyle
     from results.report import Report
     from results.tables import MainTable
 
@@ -39,7 +40,14 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, sort_keys=True))
 
 
-def show_report(folder: Path, console: Console, *, written: Report | None, again: bool = False) -> None:
+def show_report(
+    folder: Path,
+    console: Console,
+    *,
+    written: Report | None,
+    again: bool = False,
+    style: TableStyle | None = None,
+) -> None:
     """Print table, verdict and where the page is.
 
     Args:
@@ -47,7 +55,9 @@ def show_report(folder: Path, console: Console, *, written: Report | None, again
         console: Where to.
         written: The report that was just written, if one was.
         again: Write one also where there is one.
+        style: Columns and decimals of the table; None for the usual ones.
     """
+    from results.columns import AS_USUAL
     from results.render.terminal import render_terminal
     from results.report import load_table, write_report
 
@@ -55,7 +65,7 @@ def show_report(folder: Path, console: Console, *, written: Report | None, again
     if written is None and (again or not page.exists()):
         written = write_report(folder)
     table = written.table if written else load_table(folder)
-    for view in render_terminal(table):
+    for view in render_terminal(table, style or AS_USUAL):
         console.print(view)
     _print_answer(console, table)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)

@@ -34,6 +34,8 @@ class Column:
     head: str
     unit: str
     cell: Callable[[DisplayRow], Cell]
+    brief: str
+    """The head where there is little room."""
     number: bool = False
     """Decimal points stand below each other in LaTeX."""
 
@@ -46,35 +48,51 @@ def _difference(row: DisplayRow) -> Cell:
 COLUMNS: Mapping[str, Column] = {
     c.name: c
     for c in (
-        Column(name="seeds", head="Seeds", unit="", cell=lambda r: Cell(text=r.seeds, mark=r.seeds_marks)),
+        Column(
+            name="seeds", head="Seeds", unit="", brief="seeds", cell=lambda r: Cell(text=r.seeds, mark=r.seeds_marks)
+        ),
         Column(
             name="error",
             head="Test error",
             unit="%, mean [95%]",
+            brief="test error, %",
             cell=lambda r: Cell(text=r.error, below=r.error_interval, strong=r.best),
             number=True,
         ),
         Column(
-            name="std", head="Test error", unit="%, mean ± std", cell=lambda r: Cell(text=r.error_std), number=False
+            name="std",
+            head="Test error",
+            unit="%, mean ± std",
+            brief="test error, %",
+            cell=lambda r: Cell(text=r.error_std),
         ),
-        Column(name="difference", head="Difference", unit="points, + errs more", cell=_difference, number=True),
-        Column(name="p", head="p", unit="", cell=lambda r: Cell(text=r.p)),
+        Column(
+            name="difference",
+            head="Difference",
+            unit="points, + errs more",
+            brief="difference",
+            cell=_difference,
+            number=True,
+        ),
+        Column(name="p", head="p", unit="", brief="p", cell=lambda r: Cell(text=r.p)),
         Column(
             name="holm",
             head="Holm p",
             unit="",
+            brief="Holm p",
             cell=lambda r: Cell(text=r.p_holm, mark=r.test_marks, strong=r.significant),
         ),
-        Column(name="d", head="d", unit="", cell=lambda r: Cell(text=r.effect)),
+        Column(name="d", head="d", unit="", brief="d", cell=lambda r: Cell(text=r.effect)),
         Column(
             name="tuning",
             head="Tuning",
             unit="done/stopped/failed",
+            brief="tuning",
             cell=lambda r: Cell(text=r.tuning, mark=r.tuning_marks),
         ),
-        Column(name="failed", head="Failed", unit="", cell=lambda r: Cell(text=r.evaluation_failed)),
-        Column(name="steps", head="Steps", unit="", cell=lambda r: Cell(text=r.steps)),
-        Column(name="time", head="Time", unit="", cell=lambda r: Cell(text=r.time, sort=r.seconds)),
+        Column(name="failed", head="Failed", unit="", brief="failed", cell=lambda r: Cell(text=r.evaluation_failed)),
+        Column(name="steps", head="Steps", unit="", brief="steps", cell=lambda r: Cell(text=r.steps)),
+        Column(name="time", head="Time", unit="", brief="time", cell=lambda r: Cell(text=r.time, sort=r.seconds)),
     )
 }
 FULL = ("seeds", "error", "difference", "p", "holm", "d", "tuning", "failed", "steps", "time")
@@ -84,6 +102,7 @@ PRESETS: Mapping[str, tuple[str, ...]] = {
     "short": ("error", "difference", "holm"),
     "std": ("seeds", "std", "holm"),
 }
+TERMINAL = ("seeds", "error", "difference", "p", "holm", "tuning")
 MOST_DECIMALS = 6
 
 
@@ -99,6 +118,13 @@ class TableStyle:
     def chosen(self, otherwise: Sequence[str]) -> list[Column]:
         """The columns, or those named `otherwise`."""
         return [COLUMNS[name] for name in self.columns or otherwise]
+
+    @property
+    def options(self) -> str:
+        """What asks `ablate report` for it, with a space before; empty for what is usual."""
+        names = next((name for name, found in PRESETS.items() if found == self.columns), ",".join(self.columns or ()))
+        decimals = "" if self.decimals is None else f" --decimals {self.decimals}"
+        return (f" --style {names}" if names else "") + decimals
 
 
 AS_USUAL = TableStyle()

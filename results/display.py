@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, stdev
 from typing import Any
@@ -240,30 +240,36 @@ def _signs(row: Row, *marks: Mark) -> str:
     return "".join(MARK_SIGNS[mark] for mark in marks if mark in row.marks)
 
 
-def footnotes(table: ConditionTable) -> list[str]:
-    """What the columns mean, in the order of the columns."""
+def footnotes(table: ConditionTable, columns: Collection[str]) -> list[str]:
+    """What the columns mean, those of `results.columns.COLUMNS` that are shown, in their order."""
     base = table.reference_title
     inherits = any(row.inherited for row in table.rows)
-    return [
-        "Test error: percent of misclassified test images, mean over seeds with Student's t 95% interval. "
-        "Test data is read once, at the last step, with the configuration already frozen. Bold: the lowest, where its "
-        "paired difference to each other arm is significant after Holm correction over them.",
-        f"Difference: this arm minus {base} in percentage points, in pairs over seeds that both completed. "
+    spread = "± the standard deviation of single runs" if "error" not in columns else "with Student's t 95% interval"
+    notes = {
+        "error std": f"Test error: percent of misclassified test images, mean over seeds {spread}. "
+        "Test data is read once, at the last step, with the configuration already frozen."
+        + (
+            " Bold: the lowest, where its paired difference to each other arm is significant after Holm correction over them."
+            if "error" in columns
+            else ""
+        ),
+        "difference": f"Difference: this arm minus {base} in percentage points, in pairs over seeds that both completed. "
         "Positive: this arm errs more (what was removed helps). The 95% interval is Student's t over the paired differences; it is "
         "not corrected for the number of comparisons.",
-        "p: exact two-sided sign-flip permutation test over seeds. Holm p: corrected over the "
+        "p holm": "p: exact two-sided sign-flip permutation test over seeds. Holm p: corrected over the "
         f"{table.comparisons} comparisons of this table; at or below {ALPHA} it is called significant.",
-        "d: standardised paired difference (Cohen's d with Hedges' small-sample correction).",
-        "Tuning: search trials completed/stopped early/failed; an arm with nothing to search has one"
-        + (", an inherited one takes the full method's best configuration over. " if inherits else ". ")
-        + "Failed: evaluation trials that failed. "
-        "Steps and time: training spent on tuning and evaluation together.",
-    ]
+        "d": "d: standardised paired difference (Cohen's d with Hedges' small-sample correction).",
+        "tuning": "Tuning: search trials completed/stopped early/failed; an arm with nothing to search has one"
+        + (", an inherited one takes the full method's best configuration over." if inherits else "."),
+        "failed": "Failed: evaluation trials that failed.",
+        "steps time": "Steps and time: training spent on tuning and evaluation together.",
+    }
+    return [note for names, note in notes.items() if not set(names.split()).isdisjoint(columns)]
 
 
-def last_footnotes(tables: Sequence[ConditionTable]) -> list[list[str]]:
+def last_footnotes(tables: Sequence[ConditionTable], columns: Collection[str]) -> list[list[str]]:
     """`footnotes` of each table, none where those of the next one say the same: once below the last of several is enough."""
-    each = [footnotes(table) for table in tables]
+    each = [footnotes(table, columns) for table in tables]
     return [own if own != following else [] for own, following in zip(each, [*each[1:], None], strict=True)]
 
 

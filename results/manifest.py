@@ -183,6 +183,8 @@ class StudyManifest:
     """Training steps of a trial that is not stopped early."""
     source: str
     """The study file's text as it was run."""
+    earlier_seeds: tuple[tuple[int, ...], ...] = ()
+    """Evaluation seeds that the study had before, oldest first, where results of them were there when they were changed."""
     negligible: float = 1.0
     """Percentage points: a difference that is shown to be smaller is called negligible; 0 to call none so."""
     accepted: tuple[Origin, ...] = ()
@@ -223,6 +225,16 @@ class StudyManifest:
                 parse_constraint(text)
             for name, found in cell.space.items():
                 found.check(name)
+
+    def seeds_before(self, seeds: tuple[int, ...], evaluated: bool) -> tuple[tuple[int, ...], ...]:
+        """`earlier_seeds` of a manifest with these evaluation seeds that comes after this one.
+
+        Args:
+            seeds: Of the new manifest.
+            evaluated: Whether a result of this one's seeds is there, which somebody may have looked at.
+        """
+        changed = evaluated and self.evaluation_seeds != seeds
+        return (*self.earlier_seeds, self.evaluation_seeds) if changed else self.earlier_seeds
 
     def save(self, study_dir: Path) -> Path:
         """Write `study.json` into the study's folder, atomically."""

@@ -37,3 +37,15 @@ def first_listed(items: Sequence[str]) -> str:
     if len(items) <= LISTED:
         return listed(items)
     return f"{', '.join(items[:LISTED])} and {len(items) - LISTED} more (see the table)"
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """`0 to 5`, `0 to 2, 7`: runs of three and more whole numbers are shortened."""
+    ordered = sorted(set(numbers))
+    runs: list[list[int]] = []
+    for n in ordered:
+        if runs and n == runs[-1][-1] + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)

@@ -221,6 +221,10 @@ class MainTable:
     conditions: tuple[ConditionTable, ...]
     contamination: tuple[Response, ...] = ()
     """One for each set of conditions that differ in the share of synthetic images alone."""
+    seeds: tuple[int, ...] = ()
+    """Of the evaluation."""
+    earlier_seeds: tuple[tuple[int, ...], ...] = ()
+    """Others that it had before, oldest first, whose results were there when they were changed; no part of `answers`."""
     left_out: tuple[LeftOut, ...] = ()
     """Arms that the study's designs name and that are not run by themselves."""
 
@@ -265,6 +269,8 @@ def table_of_cells(manifest: StudyManifest, cells: Mapping[tuple[str, str], Cell
         contamination=contamination_responses(
             manifest, {c.name: _errors(_arms(manifest, c.name, cells)) for c in manifest.conditions}
         ),
+        seeds=manifest.evaluation_seeds,
+        earlier_seeds=manifest.earlier_seeds,
         left_out=manifest.left_out,
     )
 

@@ -73,7 +73,8 @@ def optimism(table: MainTable) -> Sheet | None:
     return Sheet(
         name="optimism",
         title="How the choices held up",
-        intro="The best of many noisy trials looks better than it is. Errors in percent, differences in percentage points. "
+        intro="The lowest of several noisy numbers tends to look better than it is. Errors in percent, differences in percentage "
+        "points. "
         f"Chosen at: the validation error of the trial that the search found best. {how}",
         head=("Arm", *columns),
         groups=by_condition(table, lines),
@@ -115,7 +116,7 @@ def tuning_gain(table: MainTable) -> Sheet | None:
         title="How much tuning mattered",
         intro="Validation error in percent of the defaults, which every search tries first, and of the best trial; gain: the first "
         "minus the second, in percentage points. Each is one training run on the tuning seed, and the best is the lowest of "
-        "many noisy ones: a gain is, if anything, too large, and never below zero.",
+        "many noisy ones: a gain is, if anything, too large, and never below zero. Trials are numbered from 0, the defaults.",
         head=("Arm", "Completed trials", "Defaults", "Best found", "Gain", "Found at trial"),
         groups=by_condition(table, lambda c: [line(r, r.gain, c.reference) for r in c.rows if r.gain]),
         notes=(

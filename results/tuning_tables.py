@@ -102,7 +102,7 @@ class TuningGain:
     best: float
     """The lowest of all trials that completed."""
     found_at: int
-    """How many trials had started when it did, itself counted."""
+    """The number of the trial that did, from 0."""
     trials: int
     """That completed, copies left out."""
 
@@ -220,7 +220,7 @@ def tuning_gain(cell: CellRecords) -> TuningGain | None:
     return TuningGain(
         defaults=float(first.metrics["val_error"]) if first is not None and began else None,
         best=float(best.metrics["val_error"]),
-        found_at=best.number + 1,
+        found_at=best.number,
         trials=len(done),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from results.design_verdict import both_ways_sentences, factorial_sentences, headroom_sentences, real_only_sentences
 from results.display import exact_p, interval, number, p_value, points, precision, signed
-from results.phrases import first_listed, paired_seeds, seeds, seeds_between
+from results.phrases import first_listed, paired_seeds, seeds, seeds_between, spans
 from results.statistics import ALPHA, smallest_sign_flip_p
 from results.tables import ConditionTable, MainTable, Row
 
@@ -19,6 +19,7 @@ TELLS = "What this condition can tell"
 DESIGN = "Effects and interactions"
 TUNED = "Tuned or inherited"
 MISSING = "What is missing"
+SEEDS = "Which seeds"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,9 +46,10 @@ def verdict(table: MainTable) -> list[str]:
 
 def answers(table: MainTable) -> list[tuple[str, tuple[Passage, ...]]]:
     """(condition, what is said of it); of several conditions what is said of all comes first, under no condition's name."""
+    changed = _passages((SEEDS, _changed_seeds(table)))
     if len(table.conditions) == 1:
-        return [("", condition_answer(table.conditions[0]))]
-    return [("", summary(table)), *((c.title, condition_answer(c)) for c in table.conditions)]
+        return [("", (*condition_answer(table.conditions[0]), *changed))]
+    return [("", (*summary(table), *changed)), *((c.title, condition_answer(c)) for c in table.conditions)]
 
 
 def summary(table: MainTable) -> tuple[Passage, ...]:
@@ -250,6 +252,16 @@ def _unanswered(tables: Sequence[ConditionTable]) -> list[str]:
     return [
         f"{len(cannot)} of {len(tables)} conditions cannot answer the question, because knowing which images are synthetic "
         f"does not help there beyond noise: {first_listed([c.title for c in cannot])}."
+    ]
+
+
+def _changed_seeds(table: MainTable) -> list[str]:
+    if not table.earlier_seeds:
+        return []
+    history = ", then ".join(spans(found) for found in (*table.earlier_seeds, table.seeds))
+    return [
+        f"The evaluation seeds were changed when results were there: {history}. Every p takes their number for decided beforehand; "
+        "where the results decided it, fresh seeds are needed."
     ]
 
 

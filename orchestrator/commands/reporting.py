@@ -72,7 +72,7 @@ def report(
             console = new_console()
             with console.status("reading the ledger …") as status:
                 written = _write(folder, (), chosen, lambda now: status.update(f"{escape(now)} …"))
-            show_report(folder, console, written=written)
+            show_report(folder, console, written=written, style=chosen)
 
 
 def compare(

@@ -30,7 +30,7 @@ from results.render.page_svg import data_uri as svg_uri
 from results.sheets import left_out, sheets
 from results.tables import ConditionTable, MainTable
 from results.trial_details import CellDetails
-from results.verdict import condition_answer, summary
+from results.verdict import answers
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 MAX_FAILURES_SHOWN = 100
@@ -86,11 +86,12 @@ def render_html(
     table_csv = room.take(render_csv(table))
     drawn = [{**_embedded(figure, svg), "csv": room.take(figure.csv)} for figure, svg in figures]
     failures = list_failures(manifest, records)
+    columns = style.chosen(FULL)
+    below = last_footnotes(table.conditions, [column.name for column in columns])
     return environment.get_template("report.html.j2").render(
         table=table,
         manifest=manifest,
-        summary=summary(table),
-        answers=[(c.title, condition_answer(c)) for c in table.conditions],
+        answers=answers(table),
         conditions=[
             {
                 "table": c,
@@ -98,9 +99,10 @@ def render_html(
                 "footnotes": [note.split(": ", 1) for note in notes_below],
                 "marks": mark_notes(display_rows(c)),
             }
-            for c, notes_below in zip(table.conditions, last_footnotes(table.conditions), strict=True)
+            for c, notes_below in zip(table.conditions, below, strict=True)
         ],
-        columns=style.chosen(FULL),
+        columns=columns,
+        style_options=style.options,
         figures=drawn,
         notes=notes,
         configurations=[_configurations(c) for c in table.conditions],

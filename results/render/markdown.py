@@ -18,7 +18,8 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 def render_markdown(table: MainTable, style: TableStyle = AS_USUAL) -> str:
     """Question, answer in words, a table per condition, and what its columns mean. Text from the study is escaped."""
     parts = [f"# {escape(table.question)}", _answer(table)]
-    for condition, notes in zip(table.conditions, last_footnotes(table.conditions), strict=True):
+    below = last_footnotes(table.conditions, [column.name for column in style.chosen(FULL)])
+    for condition, notes in zip(table.conditions, below, strict=True):
         parts += [f"## {escape(condition.title)}", _table(condition, style), _notes(condition, notes)]
     parts += [_sheet(sheet) for sheet in sheets(table)]
     if table.left_out:

@@ -6,20 +6,21 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from results.columns import AS_USUAL, TERMINAL, Cell, TableStyle
 from results.display import display_rows, mark_notes
 from results.sheet import Sheet
 from results.sheets import sheets
 from results.tables import ConditionTable, MainTable
 
-TERMINAL_SHEETS = ("rises", "headroom", "real-only", "additions", "factorial", "both-ways", "optimism")
+TERMINAL_SHEETS = ("rises", "headroom", "real-only", "additions", "factorial", "both-ways")
 
 
-def render_terminal(table: MainTable) -> list[Table]:
+def render_terminal(table: MainTable, style: TableStyle = AS_USUAL) -> list[Table]:
     """One table per condition, then the sheets; fits 120 columns, and folds the arms' names where there is less room.
 
     The overview of many conditions and the fronts are wide, and stand in the report alone.
     """
-    views = [_table(condition) for condition in table.conditions]
+    views = [_table(condition, style) for condition in table.conditions]
     return views + [render_sheet(sheet) for sheet in sheets(table) if sheet.name in TERMINAL_SHEETS]
 
 
@@ -56,9 +57,11 @@ def render_sheet(sheet: Sheet) -> Table:
     return view
 
 
-def _table(table: ConditionTable) -> Table:
-    rows = display_rows(table)
-    notes = [f"difference: arm minus {table.reference_title}, percentage points; + errs more"]
+def _table(table: ConditionTable, style: TableStyle) -> Table:
+    rows, columns = display_rows(table, style.decimals), style.chosen(TERMINAL)
+    notes = []
+    if any(column.name == "difference" for column in columns):
+        notes.append(f"difference: arm minus {table.reference_title}, percentage points; + errs more")
     notes += [f"{sign} {meaning}" for sign, meaning in mark_notes(rows)]
     view = Table(
         box=SIMPLE_HEAD,
@@ -70,26 +73,15 @@ def _table(table: ConditionTable) -> Table:
         padding=(0, 1),
     )
     view.add_column("arm", overflow="fold", min_width=10)
-    view.add_column("seeds", justify="right", no_wrap=True)
-    view.add_column("test error, %", justify="right")
-    view.add_column("difference", justify="right")
-    view.add_column("p", justify="right", no_wrap=True)
-    view.add_column("Holm p", justify="right", no_wrap=True)
-    view.add_column("tuning", justify="right", no_wrap=True)
+    for column in columns:
+        view.add_column(column.brief, justify="right", no_wrap=column.name not in ("error", "std", "difference"))
     for row in rows:
-        style = "bold" if row.reference or row.significant else ""
-        view.add_row(
-            Text(row.title + row.title_marks, style=style),
-            Text(row.seeds + row.seeds_marks),
-            _with_interval(row.error, row.error_interval),
-            _with_interval(row.difference, row.difference_interval, style),
-            Text(row.p),
-            Text(row.p_holm + row.test_marks, style=style),
-            Text(row.tuning + row.tuning_marks),
-        )
+        weight = "bold" if row.reference or row.significant else ""
+        view.add_row(Text(row.title + row.title_marks, style=weight), *(_cell(column.cell(row)) for column in columns))
     return view
 
 
-def _with_interval(value: str, interval: str, style: str = "") -> Text:
+def _cell(cell: Cell) -> Text:
     """A number and its interval, which stays on one line where there is no room for both."""
-    return Text(f"{value} {interval}".strip().replace(", ", ",\u00a0"), style=style)
+    text = f"{cell.text} {cell.below}".strip().replace(", ", ",\u00a0")
+    return Text(text + cell.mark, style="bold" if cell.strong else "")

@@ -5,6 +5,7 @@ import pytest
 from results.columns import COLUMNS, FULL, PRESETS, StyleError, TableStyle, parse_style
 from results.display import best_arm, decimals_for, display_rows, precision
 from results.render.markdown import render_markdown
+from results.render.terminal import render_terminal
 from results.tables import main_table
 from tests.unit.results.factories import ARMS, evaluations, manifest, study_records
 
@@ -80,3 +81,22 @@ def test_markdown_has_the_columns_asked_for():
     study = manifest()
     text = render_markdown(main_table(study, study_records(study)), parse_style("std"))
     assert "| Arm | Seeds | Test error, %, mean ± std | Holm p |" in text
+    assert "± the standard deviation of single runs" in text
+    assert "Holm p: corrected over" in text
+    for absent in ("Tuning:", "Difference:", "Cohen's d", "Steps and time:"):
+        assert absent not in text.partition("## How")[0], "what is not a column needs no note"
+
+
+@pytest.mark.parametrize("style", ["short", "std", "error,steps"])
+def test_the_terminal_has_the_columns_asked_for(style):
+    study = manifest()
+    (view, *_) = render_terminal(main_table(study, study_records(study)), parse_style(style))
+    assert [str(c.header) for c in view.columns] == ["arm", *(COLUMNS[n].brief for n in parse_style(style).columns)]
+    assert ("difference: arm minus" in str(view.caption)) == (style == "short")
+
+
+def test_options_ask_for_the_same_style_again():
+    assert TableStyle().options == ""
+    assert parse_style("paper", 1).options == " --style paper --decimals 1"
+    assert parse_style("error,holm").options == " --style error,holm"
+    assert TableStyle(decimals=0).options == " --decimals 0"

@@ -319,6 +319,28 @@ def test_a_difference_that_is_sure_and_small_is_said_to_be_both():
     assert "Of these, shown to be less than 1 point: FixMatch." in text
 
 
+def test_seeds_that_were_changed_after_a_look_are_said():
+    study = manifest(seeds=(1, 2, 3, 4, 5, 6), earlier_seeds=((1, 2, 3), (1, 3, 5)))
+    table = main_table(study, study_records(study))
+    (said,) = [s for s in verdict(table) if "seeds were changed" in s]
+    assert ": 1 to 3, then 1, 3, 5, then 1 to 6." in said
+    assert "earlier_seeds" not in table.answers(), "which is of the trials' outcomes alone"
+    undisturbed = manifest()
+    assert "seeds were changed" not in " ".join(verdict(main_table(undisturbed, study_records(undisturbed))))
+    several = manifest(conditions=("half", "most"), earlier_seeds=((1, 2),))
+    assert sum("seeds were changed" in s for s in verdict(main_table(several, study_records(several)))) == 1
+
+
+@pytest.mark.parametrize("evaluated", [False, True])
+def test_a_manifest_remembers_the_seeds_that_it_had_when_results_were_there(evaluated):
+    first = manifest(seeds=(1, 2, 3))
+    assert first.seeds_before((1, 2, 3), evaluated) == ()
+    assert first.seeds_before((1, 2, 3, 4), evaluated) == (((1, 2, 3),) if evaluated else ())
+    later = dataclasses.replace(first, earlier_seeds=((1,),))
+    assert later.seeds_before((1, 2, 3), evaluated) == ((1,),)
+    assert later.seeds_before((7,), True) == ((1,), (1, 2, 3))
+
+
 def test_verdict_of_an_unfinished_study_says_what_is_missing():
     study = manifest()
     assert verdict(main_table(study, [])) == [
