@@ -8,6 +8,7 @@ RECIPE := pyproject.toml constraints.txt
 .PHONY: study test ui docs check fix clean setup system help
 
 help:
+	@echo "make setup   make .venv, which the other targets do too, and say what to type next"
 	@echo "make study   run the default study (studies/digits.yaml), or go on with it"
 	@echo "make test    check style and types, and run every test"
 	@echo "make ui      browse the runs in the MLflow UI, on this machine only"
@@ -39,6 +40,7 @@ fix: $(STAMP)
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 setup: $(STAMP)
+	@echo "next: . $(BIN)/activate, then ablate doctor"
 
 system:
 	@scripts/system-packages

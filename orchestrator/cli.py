@@ -6,32 +6,103 @@ Exit status: 0 done, 1 some trials failed, 2 the input is wrong, 130 interrupted
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperCommand, TyperGroup
 
 from orchestrator.commands import browsing, planning, reporting, running, starting
 from orchestrator.commands.options import DONE, INTERRUPTED, SOME_FAILED, WRONG_INPUT
 from orchestrator.errors import AblateError, InputError
 from orchestrator.printing import complain
 
+VERSIONED = ("rs-ablate", "ray", "torch", "optuna", "mlflow")
+
+
+class _FlagsHaveNoType:
+    """For commands: help says nothing of the type of an option that takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Options and arguments."""
+        found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in found:
+            if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+                parameter.metavar = ""
+        return found
+
+
+class _Command(_FlagsHaveNoType, TyperCommand):
+    pass
+
+
+class _Group(_FlagsHaveNoType, TyperGroup):
+    pass
+
+
 app = typer.Typer(
     name="ablate",
+    cls=_Group,
     help="Which part of a semi-supervised method works, and is the difference more than noise?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=True,
 )
 
-for _command in (
-    starting.init,
-    *(running.run, planning.plan, running.submit, running.status, reporting.report, reporting.compare),
-    *(browsing.ui, browsing.dashboard, browsing.sync),
-    *(planning.data, planning.schema, planning.doctor),
-):
-    app.command()(_command)
-app.command(name="list")(planning.list_)
+_BY_WORKFLOW: dict[str, dict[str, Callable[..., None]]] = {
+    "Begin": {
+        "doctor": planning.doctor,
+        "init": starting.init,
+        "list": planning.list_,
+        "schema": planning.schema,
+    },
+    "Run": {
+        "plan": planning.plan,
+        "data": planning.data,
+        "run": running.run,
+        "status": running.status,
+        "submit": running.submit,
+    },
+    "Read": {
+        "report": reporting.report,
+        "compare": reporting.compare,
+        "ui": browsing.ui,
+        "sync": browsing.sync,
+        "dashboard": browsing.dashboard,
+    },
+}
+for _panel, _commands in _BY_WORKFLOW.items():
+    for _name, _command in _commands.items():
+        app.command(name=_name, cls=_Command, rich_help_panel=_panel)(_command)
+
+
+def _show_versions(asked: bool) -> None:
+    if not asked:
+        return
+    from importlib.metadata import PackageNotFoundError, version  # which imports none of them
+
+    for name in VERSIONED:
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            found = "not installed"
+        typer.echo(f"{name} {found}")
+    typer.echo(f"python {sys.version.split()[0]}")
+    raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_versions, is_eager=True, help="Show this version, and those of what it runs on."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

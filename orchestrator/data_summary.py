@@ -121,10 +121,10 @@ def _table(blocks: Sequence[Mapping[str, Any]]) -> Table:
     several = len({block["condition"] for block in blocks}) > 1
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     if several:
-        table.add_column("condition")
+        table.add_column("condition", overflow="fold")
     for heading in ("seed", "labelled", "real unlabelled", "test"):
         table.add_column(heading, justify="right")
-    table.add_column("images")
+    table.add_column("images", overflow="fold")
     for heading in ("number", "hash", "recognised %"):
         table.add_column(heading, justify="right")
     for block in blocks:

@@ -145,6 +145,8 @@ def _gpus() -> dict[str, Any]:
 def findings_table(findings: list[dict[str, Any]]) -> Table:
     """The findings, for a terminal."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for _ in ("mark", "name", "found"):
+        table.add_column(overflow="fold")  # a path is never cut
     for f in findings:
         mark = Text("ok", style="green") if f["ok"] else Text("missing", style="red" if f["required"] else "yellow")
         table.add_row(mark, Text(f["name"]), Text(f["found"]))

@@ -45,8 +45,8 @@ class Running:
 
     @property
     def step(self) -> int:
-        """The last step reported."""
-        return max(self.rows, default=0)
+        """The last step reported; also asked while another thread takes results in."""
+        return max(tuple(self.rows), default=0)
 
 
 class StudyDriver:

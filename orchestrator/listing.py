@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.table import Table
-from rich.text import Text
-
+from orchestrator.fitted_table import FittedTable
 from orchestrator.sections import DESIGNS, SAMPLERS
 from search_spaces import GROUPS, Choice
 from trainables.algorithms import ALGORITHMS
@@ -15,16 +13,30 @@ from trainables.data.datasets import FOLDER_NAME
 from trainables.data.made_elsewhere import FolderGenerator
 from trainables.specs import NETWORKS
 
+PROSE = ("title", "kind", "paper", "what off means", "train + test", "what it is", "what it does", "range")
+"""Headings of columns that hold no names."""
+HERE = "on this machine"
+"""Heading of a column that says `yes`, or why not and what to do: too long for a table."""
 
-def listing(kind: str) -> Table:
-    """The names of one kind, with what a user must know of each, for a terminal."""
+
+def listing(kind: str) -> FittedTable:
+    """The names of one kind, with what a user must know of each, for a terminal; `remarks` has what is too long for it."""
     columns, rows = _LISTINGS[kind]()
-    table = Table(title=kind, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+    absent = _absent() if kind == "datasets" else {}
+    shown = [
+        ["no, see below" if c == HERE and row[0] in absent else v for c, v in zip(columns, row, strict=True)]
+        for row in rows
+    ]
+    return FittedTable(title=kind, headings=columns, rows=shown, prose=PROSE, spare=("needs",))
+
+
+def remarks(kind: str) -> list[str]:
+    """Lines below the table: of each dataset that is not here why, and the command that fetches it."""
+    return [f"{name}: {reason}" for name, reason in _absent().items()] if kind == "datasets" else []
+
+
+def _absent() -> dict[str, str]:
+    return {d.name: reason for d in DATASETS.values() if (reason := d.missing())}
 
 
 def entries(kind: str) -> list[dict[str, str]]:
@@ -58,7 +70,7 @@ def _components() -> Listing:
 
 
 def _datasets() -> Listing:
-    return ("name", "classes", "image", "train + test", "on this machine"), [
+    return ("name", "classes", "image", "train + test", HERE), [
         (
             d.name,
             str(d.num_classes),

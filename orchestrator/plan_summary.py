@@ -6,13 +6,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-from rich.text import Text
-
 from orchestrator.calibration import calibrate, expected_seconds, load_calibration
 from orchestrator.cell_state import CellState
 from orchestrator.changes import Decisions, changed_message, changes
 from orchestrator.cost import Work, disk, gpus_of_trials, hours, pools_to_make, trial_hours, trials_at_once, work_left
+from orchestrator.fitted_table import FittedTable
 from orchestrator.folders import StudyFolders
 from orchestrator.prospects import power_sentences, prospect_warnings, prospects
 from orchestrator.state import StudyState
@@ -20,6 +18,7 @@ from orchestrator.study import LoadedStudy
 from orchestrator.study_plan import make_plan
 from orchestrator.timings import TrialTimings
 from orchestrator.units import duration, size
+from orchestrator.unused import unused_records, unused_sentence
 from orchestrator.warm_start import warm_start
 from results.ledger import Ledger
 from results.statistics import smallest_sign_flip_p
@@ -47,6 +46,7 @@ def summarise_plan(
     state = StudyState(plan, records, accepted=decisions.accepted)
     own = {c.cell.id: c.records() for c in state.cells}
     ours = list(state.records().values())
+    unused = unused_records(state, records)
     calibration = calibrate(plan, folders) if measure else load_calibration(plan, folders)
     timings = TrialTimings(records, calibration)
     gpus = gpus_of_trials(plan, records)
@@ -65,7 +65,7 @@ def summarise_plan(
         "phases": dict(Counter({w.phase: 0 for w in all_work}) + Counter(_by_phase(all_work))),
         "trials": plan.trials,
         "recorded": len(ours),
-        "other_records": len(records) - len(ours),
+        "other_records": len(unused),
         "to_run": to_run,
         "actors": actors,
         "hours": time,
@@ -93,6 +93,8 @@ def summarise_plan(
     if changed := changes(plan, state.index.refused, decisions.superseded):
         summary["warnings"].append(changed_message(folders.study, changed))
     summary["sentences"] = _sentences(summary, len(study.seed_list))
+    if (sentence := unused_sentence(plan, unused)) is not None:
+        summary["sentences"].append(sentence)
     summary["forecast"] = None
     if cluster is not None:
         from orchestrator.forecast import forecast  # here, for a plan of this machine needs none of it
@@ -149,10 +151,6 @@ def _sentences(summary: dict[str, Any], seeds: int) -> list[str]:
     lines.append(f"{seeds} paired seeds: the smallest p of one comparison is {summary['smallest_p']:.3g}")
     lines += power_sentences(summary["prospects"])
     lines += [f"left out: {o['arm']}: {o['reason']}" for o in summary["left_out"]]
-    if others := summary["other_records"]:
-        lines.append(
-            f"the ledger has {others} more records, of other settings or training code; they are kept and not used"
-        )
     return lines
 
 
@@ -181,23 +179,27 @@ def _costs(summary: dict[str, Any]) -> str:
     return text
 
 
-def plan_table(summary: dict[str, Any]) -> Table:
+def plan_table(summary: dict[str, Any]) -> FittedTable:
     """The cells, for a terminal."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("arm")
-    table.add_column("condition")
-    for heading in ("tuning", "evaluation", "to run", "trial time"):
-        table.add_column(heading, justify="right")
-    table.add_column("searched")
+    rows = []
     for cell in summary["cells"]:
         known = cell["trial_hours"] is not None and cell["to_run"]
-        table.add_row(
-            Text(cell["title"]),
-            Text(cell["condition"]),
-            f"{cell['tuning']['recorded']}/{cell['tuning']['planned']}",
-            f"{cell['evaluation']['recorded']}/{cell['evaluation']['planned']}",
-            str(cell["to_run"]),
-            duration(cell["trial_hours"]) if known else "",
-            Text(", ".join(cell["searched"]) or "nothing"),
+        rows.append(
+            (
+                cell["title"],
+                cell["condition"],
+                f"{cell['tuning']['recorded']}/{cell['tuning']['planned']}",
+                f"{cell['evaluation']['recorded']}/{cell['evaluation']['planned']}",
+                str(cell["to_run"]),
+                duration(cell["trial_hours"]) if known else "",
+                ", ".join(cell["searched"]) or "nothing",
+            )
         )
-    return table
+    numbers = ("tuning", "evaluation", "to run", "trial time")
+    return FittedTable(
+        headings=("arm", "condition", *numbers, "searched"),
+        rows=rows,
+        right=numbers,
+        once=("condition",),
+        prose=("arm", "condition"),
+    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from orchestrator.gpu_memory import GpuShares
 from orchestrator.limits import RunLimits
 from orchestrator.mirror_process import PROGRESS_NAME, MirrorProcess, MirrorStatus, tracking_uri
 from orchestrator.open_trials import OpenTrials
+from orchestrator.phases import phase
 from orchestrator.provenance import run_provenance
 from orchestrator.quiet import quiet_output
 from orchestrator.remote.sending import Sending
@@ -35,10 +37,11 @@ from orchestrator.state import StudyState
 from orchestrator.storage import Storage, open_storage
 from orchestrator.study import LoadedStudy
 from orchestrator.study_plan import Plan, make_plan
+from orchestrator.unused import unused_records, unused_sentence
 from orchestrator.view import StudyView
 from orchestrator.warm_start import warm_start
 from results.ledger import Ledger
-from results.manifest import StudyManifest
+from results.manifest import ManifestDamaged, StudyManifest
 from results.origins import origin_of
 from results.records import TrialRecord
 from results.report import Report, write_report
@@ -87,14 +90,18 @@ class RunOutcome:
     """Failed trials among those that the plan wants, of this run or an earlier one."""
     blocked: list[str] = field(default_factory=list)
     """Cells of which no tuning trial completed."""
+    unused: str | None = None
+    """What the ledger has besides, as a sentence."""
     interrupted: bool = False
+    in_motion: list[bool] = field(default_factory=list)
+    """Of each trial that an interrupted run ended before its time, whether it has a checkpoint."""
     stopped: str | None = None
     """Which limit ended the run before the study was done."""
     mirror_error: str | None = None
     storage_error: str | None = None
     """Why the object store lacks what this machine's copy has."""
     report: Report | None = None
-    """What was written at the end; None where nothing ran, or the run was interrupted."""
+    """What was written at the end; None where nothing ran and nothing else was asked before, or the run was interrupted."""
 
 
 def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> RunOutcome:
@@ -131,7 +138,8 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
             reopened=OpenTrials(folders.open).by_search(),
         )
         remember_sources(folders.study, plan)
-        described = manifest(plan, loaded, decisions)
+        described = manifest(plan, loaded, decisions, _seeds_before(folders.study, study.seed_list, records))
+        asks_otherwise = _asks_otherwise(folders.study, described)
         described.save(folders.study)
         outcome = RunOutcome(folders=folders, plan=plan)
         uri = options.mlflow_uri or tracking_uri(options.runs)
@@ -153,6 +161,9 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
                     _train(driver, storage, options, console, mirror)
             except KeyboardInterrupt:
                 outcome.interrupted = True
+                outcome.in_motion = [
+                    storage.has_checkpoint(t.slot.spec.trial_id, reported=t.step > 0) for t in driver.running.values()
+                ]
             outcome.ran = driver.written
             outcome.stopped = None if state.done else driver.stopped
             if not outcome.interrupted:
@@ -162,12 +173,14 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
         outcome.recorded = sum(state.counts().values())
         outcome.failed = [r for r in state.records().values() if r.status == "failed"]
         outcome.blocked = [c.cell.name for c in state.cells if c.stage == "blocked"]
-        if outcome.ran and not outcome.interrupted:
-            outcome.report = write_report(folders.study)
+        outcome.unused = unused_sentence(plan, unused_records(state, records))
+        if (outcome.ran or asks_otherwise) and not outcome.interrupted:
+            with phase(console, "writing the report") as said:
+                outcome.report = write_report(folders.study, on_progress=said)
         if mirror is not None:
-            if not outcome.interrupted:
-                console.print("bringing MLflow up to date …", highlight=False)
-            outcome.mirror_error = mirror.finish(timeout=5 if outcome.interrupted else 120).error
+            written = partial(_written, mirror)
+            with phase(console, "bringing MLflow up to date", written) if not outcome.interrupted else nullcontext():
+                outcome.mirror_error = mirror.finish(timeout=5 if outcome.interrupted else 120).error
         ledger.close()
         remove_temporary_files(folders.study)
         outcome.storage_error = storage.finish(interrupted=outcome.interrupted).error
@@ -183,6 +196,7 @@ def _train(
     console.print(f"starting Ray ({'this machine' if options.address is None else options.address}) …", highlight=False)
     with ExitStack() as stack:
         console = stack.enter_context(quiet_output(folders.log / "ray.log", console))
+        last = stack.enter_context(ExitStack())  # ends after Ray has
         ray = stack.enter_context(_cluster(driver.state.plan, storage, options, console))
         arms = {a.name: names_of(a) for a in driver.state.plan.arms}
         room = Room(ray, study.resources, arms.values())
@@ -205,8 +219,11 @@ def _train(
 
         view = StudyView(console, driver, pending=pending, verbose=options.verbose)
         view.note(f"{driver.state.remaining} trials to run, {room() or 'none'} at a time")
-        with view.showing():
-            _tune(ray, driver, storage, view, room)
+        try:
+            with view.showing():
+                _tune(ray, driver, storage, view, room)
+        finally:
+            last.enter_context(phase(console, "ending Ray" if options.address is None else "leaving the cluster"))
 
 
 @contextmanager
@@ -286,6 +303,24 @@ def mirror_text(status: MirrorStatus) -> str:
     return f"MLflow has {status.written}" if status.total else ""
 
 
+def _written(mirror: MirrorProcess) -> str:
+    status = mirror.status()
+    return status.error or (f"{status.written} of {status.total} trials" if status.total else "")
+
+
+def _asks_otherwise(study_dir: Path, described: StudyManifest) -> bool:
+    """Whether the last run's report answers something else, such as other seeds or arms, although perhaps no trial is missing."""
+    try:
+        before = StudyManifest.load(study_dir)
+    except (FileNotFoundError, ManifestDamaged):
+        return False
+    one, other = (
+        (m.question, m.negligible, m.evaluation_seeds, [(c.arm, c.condition, c.cell, c.search) for c in m.cells])
+        for m in (before, described)
+    )
+    return one != other
+
+
 def _mirrored(folders: StudyFolders, uri: str, records: int) -> bool:
     """Whether the last mirror of this study left nothing to do and its local store is still there."""
     last = MirrorStatus.load(folders.study / PROGRESS_NAME)
@@ -310,7 +345,23 @@ def decide(plan: Plan, records: Sequence[TrialRecord], study_dir: Path, decision
     return decisions
 
 
-def manifest(plan: Plan, loaded: LoadedStudy, decisions: Decisions | None = None) -> StudyManifest:
+def _seeds_before(
+    study_dir: Path, seeds: tuple[int, ...], records: Sequence[TrialRecord]
+) -> tuple[tuple[int, ...], ...]:
+    """Evaluation seeds of earlier runs whose results could be read; none where the manifest is new or damaged."""
+    try:
+        before = StudyManifest.load(study_dir)
+    except (FileNotFoundError, ManifestDamaged):
+        return ()
+    return before.seeds_before(seeds, evaluated=any("test_error" in r.metrics for r in records))
+
+
+def manifest(
+    plan: Plan,
+    loaded: LoadedStudy,
+    decisions: Decisions | None = None,
+    earlier_seeds: tuple[tuple[int, ...], ...] = (),
+) -> StudyManifest:
     """What the report needs of the plan."""
     study = plan.study
     return StudyManifest(
@@ -323,6 +374,7 @@ def manifest(plan: Plan, loaded: LoadedStudy, decisions: Decisions | None = None
         tuning_trials=study.search.trials,
         evaluation_seeds=study.seed_list,
         steps=study.training.steps,
+        earlier_seeds=earlier_seeds,
         negligible=study.evaluate.negligible,
         accepted=tuple(sorted(decisions.accepted)) if decisions else (),
         left_out=plan.left_out,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,12 @@ def start_study(path: Path, start: StudyStart) -> LoadedStudy:
         except InputError as error:
             raise InputError(_by_option(error)) from None
     return replace(loaded, path=path)
+
+
+def free_name(name: str, folder: Path = Path()) -> str:
+    """`name`, or where there is a file of that name `name-2`, or the next number that is free."""
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(found for found in names if not (folder / f"{found}.yaml").exists())
 
 
 def ask_for(start: StudyStart, given: frozenset[str], ask: Ask, refuse: Callable[[str], None]) -> StudyStart:

@@ -6,9 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
+from orchestrator.fitted_table import FittedTable
 from results.cells import CellRecords, select_records
 from results.ledger import Ledger
 from results.manifest import CellInfo, StudyManifest
@@ -56,25 +54,30 @@ def _cell(manifest: StudyManifest, cell: CellInfo, records: CellRecords) -> dict
     }
 
 
-def status_table(summary: dict[str, Any]) -> Table:
+def status_table(summary: dict[str, Any]) -> FittedTable:
     """The cells, for a terminal."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("arm", "condition"):
-        table.add_column(heading)
     confirms = any(c["confirmation"]["planned"] for c in summary["cells"])
-    for heading in ("tuning", *(["confirmation"] if confirms else []), "evaluation", "mean test error %"):
-        table.add_column(heading, justify="right")
+    rows = []
     for cell in summary["cells"]:
         mean = cell["mean_test_error"]
-        table.add_row(
-            Text(cell["title"]),
-            Text(cell["condition"]),
-            _count(cell["tuning"]),
-            *([_count(cell["confirmation"])] if confirms else []),
-            _count(cell["evaluation"]),
-            "" if mean is None else f"{mean:.2f}",
+        rows.append(
+            (
+                cell["title"],
+                cell["condition"],
+                _count(cell["tuning"]),
+                _count(cell["confirmation"]) if confirms else "",
+                _count(cell["evaluation"]),
+                "" if mean is None else f"{mean:.2f}",
+            )
         )
-    return table
+    numbers = ("tuning", "confirmation", "evaluation", "mean test error %")
+    return FittedTable(
+        headings=("arm", "condition", *numbers),
+        rows=rows,
+        right=numbers,
+        once=("condition",),
+        prose=("arm", "condition"),
+    )
 
 
 def _recorded(phase: dict[str, Any]) -> int:

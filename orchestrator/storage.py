@@ -58,6 +58,10 @@ class Storage:
             "checkpoints": str(self.folders.checkpoints.resolve()),
         }
 
+    def has_checkpoint(self, trial_id: str, *, reported: bool) -> bool:
+        """Whether a trial in motion has one; that it has `reported` says as much where looking takes long."""
+        return checkpoint_path(self.folders.checkpoints, trial_id).exists()
+
     def forget_checkpoint(self, trial_id: str) -> None:
         """Delete the checkpoint of a trial that has its record."""
         checkpoint_path(self.folders.checkpoints, trial_id).unlink(missing_ok=True)
@@ -116,6 +120,10 @@ class RemoteStorage(Storage):
             "checkpoints": (self._study / CHECKPOINTS).uri,
             "pools": pool_names(spec.data, spec.seed),
         }
+
+    def has_checkpoint(self, trial_id: str, *, reported: bool) -> bool:
+        """Whether a trial in motion has one, as far as is known here: nodes write them to the store."""
+        return reported
 
     def forget_checkpoint(self, trial_id: str) -> None:
         """Delete the checkpoint of a trial, once its record is in the store."""

@@ -241,7 +241,8 @@ def _check(document: Document, *, need_data: bool) -> tuple[StudySpec | None, li
         unknown = {tuple(e["loc"]) for e in error.errors() if e["type"] == "extra_forbidden"}
     if not isinstance(document.data, dict):
         return None, found
-    bad = {f.at for f in found} - unknown
+    meant = {f.meant for f in found if f.meant is not None and f.meant not in document.locations}
+    bad = {f.at for f in found} - unknown | meant  # what follows from a misspelt key would only hide its one mistake
     data = without(document.data, {f.at for f in found})
     for place in sorted(bad & _STAND_INS.keys(), key=len):
         outer = data if len(place) == 1 else data[str(place[0])]
@@ -250,7 +251,8 @@ def _check(document: Document, *, need_data: bool) -> tuple[StudySpec | None, li
         rest = StudySpec.model_validate(data, context=types_only)
     except ValidationError:
         return None, found
-    return None, found + broken_rules(rest, bad | document.spoiled, need_data=need_data)
+    told = [f for f in found if f.at not in meant]  # that it is missing follows too
+    return None, told + broken_rules(rest, bad | document.spoiled, need_data=need_data)
 
 
 def _problem(document: Document, finding: Finding) -> Problem:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import operator
+import re
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -10,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.errors import did_you_mean, quoted
-from orchestrator.yaml_source import KeyPath, describe
+from orchestrator.yaml_source import KeyPath, as_text, describe
 
 
 class Finding(NamedTuple):
@@ -21,6 +23,8 @@ class Finding(NamedTuple):
     message: str
     shown: KeyPath | None = None
     """The path to name in the message, where that is not `at`: for an unknown key it is the mapping around it."""
+    meant: KeyPath | None = None
+    """Of an unknown key, the one that the message suggests: what else is said of that would be told twice."""
 
 
 _EXPECTED = {
@@ -54,14 +58,18 @@ def _finding(details: Any, model: type[BaseModel], prefix: KeyPath) -> Finding:
         described = _model_at(model, place[:-1]).model_fields[str(place[-1])].description
         return Finding(at, f"key '{place[-1]}' is missing" + (f": {described}" if described else ""), at[:-1])
     if kind in _EXPECTED:
-        return Finding(at, f"expected {_EXPECTED[kind]}, got {describe(value)}{_type_remedy(kind, value)}")
+        return Finding(
+            at, f"expected {_EXPECTED[kind]}, got {describe(value)}{_type_remedy(kind, value, _entries(model, place))}"
+        )
     if kind == "literal_error":
         expected = str(limits["expected"])
         names = expected.replace("'", "").replace(" or ", ", ").split(", ")
         near = did_you_mean(value, names) if isinstance(value, str) else ""
         return Finding(at, f"expected {expected}, got {describe(value)}" + (near if "did you" in near else ""))
     if kind in ("greater_than_equal", "less_than_equal", "greater_than", "less_than"):
-        return Finding(at, f"must be {_range(model, place)}, got {describe(value).removeprefix('the number ')}")
+        bounds = _bounds(model, place)
+        got = describe(value).removeprefix("the number ")
+        return Finding(at, f"must be {_range(bounds)}, got {got}{_share_meant(bounds, value)}")
     if kind == "string_too_long":
         return Finding(at, f"at most {limits['max_length']} characters, got {len(value)}")
     if kind == "string_too_short":
@@ -71,27 +79,63 @@ def _finding(details: Any, model: type[BaseModel], prefix: KeyPath) -> Finding:
 
 
 def _unknown_key(model: type[BaseModel], place: KeyPath, at: KeyPath) -> Finding:
-    name = str(place[-1])
+    name, prefix = str(place[-1]), at[: len(at) - len(place)]
     known = list(_model_at(model, place[:-1]).model_fields)
-    ending = did_you_mean(name, known)
-    if "did you mean" not in ending:
-        homes = [".".join(p) for p in _field_paths(model) if p[-1] == name]
-        ending = f"; did you mean '{min(homes, key=len)}'?" if homes else ending
-    return Finding(at, f"no key {quoted(name)} here{ending}", at[:-1])
+    ending, meant = did_you_mean(name, known), None
+    if found := re.search(r"did you mean '(.+)'", ending):
+        meant = (*at[:-1], found[1])
+    elif homes := [p for p in _field_paths(model) if p[-1] == name]:
+        home = min(homes, key=lambda p: len(".".join(p)))
+        ending, meant = f"; did you mean '{'.'.join(home)}'?", (*prefix, *home)
+    return Finding(at, f"no key {quoted(name)} here{ending}", at[:-1], meant)
 
 
-def _type_remedy(kind: str, value: Any) -> str:
+def _type_remedy(kind: str, value: Any, entries: object) -> str:
     if kind == "string_type" and isinstance(value, bool | int | float):
         return "; put it in quotes if it is text"
     if kind in ("model_type", "dict_type", "tuple_type", "list_type") and value is None:
         return "; remove the key, or write something under it"
+    plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    if kind in ("tuple_type", "list_type") and plain and entries is not dict:
+        return f"; write {_as_list(value)}"
     return ""
 
 
-def _range(model: type[BaseModel], place: KeyPath) -> str:
-    """The bounds of a field in words: `from 0 to 0.95`, `1 or more`, `above 0 and below 1`."""
+def _entries(model: type[BaseModel], place: KeyPath) -> object:
+    """The class of what a list at `place` holds; None where that is not known."""
+    field = _model_at(model, place[:-1]).model_fields.get(str(place[-1])) if place else None
+    inner = typing.get_args(field.annotation) if field is not None else ()
+    return typing.get_origin(inner[0]) or inner[0] if inner else None
+
+
+def _as_list(value: Any) -> str:
+    """What a list of it looks like in YAML; text with commas was meant as several entries."""
+    entries = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else [value]
+    return as_text(entries, flow=True).strip()
+
+
+def _share_meant(limits: Mapping[str, Any], value: Any) -> str:
+    """The remedy for percent where a share is wanted, which is the usual slip."""
+    share = value / 100 if isinstance(value, int | float) and 2 <= value <= 100 else None
+    if (
+        share is None
+        or limits.get("le", limits.get("lt", 2)) > 1
+        or not all(_WITHIN[k](share, v) for k, v in limits.items())
+    ):
+        return ""
+    return f"; for {value:g} % write {share:g}"
+
+
+_WITHIN = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
+
+
+def _bounds(model: type[BaseModel], place: KeyPath) -> dict[str, Any]:
     field = _model_at(model, place[:-1]).model_fields[str(place[-1])]
-    limits = {k: getattr(m, k) for m in field.metadata for k in ("ge", "gt", "le", "lt") if hasattr(m, k)}
+    return {k: getattr(m, k) for m in field.metadata for k in ("ge", "gt", "le", "lt") if hasattr(m, k)}
+
+
+def _range(limits: Mapping[str, Any]) -> str:
+    """The bounds of a field in words: `from 0 to 0.95`, `1 or more`, `above 0 and below 1`."""
     if "ge" in limits and "le" in limits:
         return f"from {limits['ge']} to {limits['le']}"
     words = {"ge": "{} or more", "gt": "above {}", "le": "{} or less", "lt": "below {}"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cell_state import CellState
-from orchestrator.driver import StudyDriver
+from orchestrator.driver import Running, StudyDriver
 from results.records import TrialRecord
 
 PLAIN_SECONDS = 10.0
+"""Between plain lines, at least."""
+LONGEST_SILENCE = 60.0
+"""Between plain lines of a run that has gone on for so long that more would only fill a log."""
+SHARE_OF_SILENCE = 0.05
+"""Until then: of the time passed."""
+NAMED_STEPS = 3
+"""Running trials of which each step is said; of more, the first and the last."""
 OTHER_LINES = 8
 """Of the screen, beside the cells."""
 
@@ -25,7 +33,7 @@ class StudyView:
     """Progress of one run.
 
     Args:
-        console: Where to write. A terminal gets a live table, anything else a line every ten seconds.
+        console: Where to write. A terminal gets a live table, anything else a line now and then, by which one sees that it goes on.
         driver: What is run.
         pending: Text about the MLflow mirror, asked at every refresh.
         verbose: Also a line for every trial.
@@ -45,12 +53,38 @@ class StudyView:
     @contextmanager
     def showing(self) -> Iterator[None]:
         """Keep the live table on the screen for the length of the block."""
-        if not self._console.is_terminal or self._console.quiet:
+        if self._console.quiet:
             yield
+            return
+        if not self._console.is_terminal:
+            with self._lines():
+                yield
             self._line()
             return
         with Live(get_renderable=self._render, console=self._console, refresh_per_second=4, transient=True):
             yield
+
+    @contextmanager
+    def _lines(self) -> Iterator[None]:
+        """A line whenever none was printed for long, although no trial ends: a trial may take hours."""
+        over = threading.Event()
+
+        def print_lines() -> None:
+            while not over.wait(max(self._next_line() - time.monotonic(), 0.1)):
+                if time.monotonic() >= self._next_line():
+                    self._line()
+
+        thread = threading.Thread(target=print_lines, name="progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _next_line(self) -> float:
+        passed = self._printed - self._started
+        return self._printed + min(max(PLAIN_SECONDS, SHARE_OF_SILENCE * passed), LONGEST_SILENCE)
 
     def note(self, text: str) -> None:
         """Say one sentence about what is being done."""
@@ -92,6 +126,8 @@ class StudyView:
         failed = self._driver.failed
         if failed:
             parts.append(f"{failed} failed")
+        if running := running_text(list(self._driver.running.values())):
+            parts.append(running)
         parts.append(f"{_clock(time.monotonic() - self._started)} passed")
         left = self.seconds_left()
         if left is not None and self._driver.state.remaining:
@@ -136,6 +172,22 @@ class StudyView:
             if cell.stage not in ("done", "blocked"):
                 chosen.add(cell.cell.key)
         return [c for c in cells if c.cell.key in chosen]
+
+
+def running_text(running: Sequence[Running]) -> str:
+    """How many trials are in motion and how far each is, by its reports; those that have not reported yet are starting."""
+    if not running:
+        return ""
+    count = f"{len(running)} running"
+    steps = sorted((trial.step for trial in running), reverse=True)
+    goals = {trial.slot.spec.until for trial in running}
+    if not steps[0]:
+        return f"{count}, first reports to come"
+    goal = f" of {min(goals)}" if len(goals) == 1 else ""
+    if len(steps) == 1:
+        return f"{count}, step {steps[0]}{goal}"
+    said = " and ".join(map(str, steps)) if len(steps) <= NAMED_STEPS else f"{steps[-1]} to {steps[0]}"
+    return f"{count}, steps {said}{goal}"
 
 
 def trial_text(record: TrialRecord) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from orchestrator.errors import InputError, Problem, did_you_mean, quoted
+from orchestrator.syntax_messages import in_plain_words
 
 KeyPath = tuple[str | int, ...]
 
@@ -99,9 +100,12 @@ def _quoting(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _quoting)
 
 
-def as_text(data: Any) -> str:
-    """YAML text of plain values, in their order; `parse` gives them back."""
-    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False))
+def as_text(data: Any, *, flow: bool = False) -> str:
+    """YAML text of plain values, in their order; `parse` gives them back. With `flow` on one line, in brackets."""
+    width = math.inf if flow else None
+    return str(
+        yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=flow, width=width, allow_unicode=flow)
+    )
 
 
 def parse(text: str, source: str, *, numbered: bool = True) -> Document:
@@ -155,9 +159,9 @@ class _Composer:
             return self.loader.get_event()  # type: ignore[no-untyped-call]
         except yaml.MarkedYAMLError as problem:
             mark = problem.problem_mark or problem.context_mark
-            what = " ".join(filter(None, (problem.context, problem.problem)))
-            remedy = "; indent with spaces, never with tabs" if "'\\t'" in what else _syntax_remedy(what)
-            raise self._fatal(mark.line + 1 if mark else None, f"YAML syntax: {what}{remedy}") from problem
+            began = problem.context_mark.line + 1 if problem.context_mark and self.numbered else None
+            what = in_plain_words(problem.context, problem.problem, began)
+            raise self._fatal(mark.line + 1 if mark else None, f"YAML syntax: {what}") from problem
         except (yaml.YAMLError, ValueError, OverflowError) as problem:  # PyYAML lets `"\UFFFFFFFF"` fail in chr()
             raise self._fatal(self.loader.line + 1, f"YAML syntax: {problem}") from problem
 
@@ -296,14 +300,6 @@ def describe(value: Any) -> str:
     if isinstance(value, int | float):
         return f"the number {quoted(value)}"
     return "a mapping" if isinstance(value, Mapping) else "a list"
-
-
-def _syntax_remedy(what: str) -> str:
-    if "mapping values are not allowed" in what or "could not find expected ':'" in what:
-        return "; look for a missing ':', a wrong indent, or text with ': ' in it that needs quotes"
-    if "expected <block end>" in what or "expected ',' or" in what:
-        return "; look at the indent and the brackets above"
-    return ""
 
 
 def _error(source: str, line: int | None, message: str) -> InputError:

@@ -138,7 +138,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List what studies can name."""
-    from orchestrator.listing import entries, listing
+    from orchestrator.listing import entries, listing, remarks
 
     if kind is not None and kind not in KINDS:
         raise AblateError(f"ablate list: no kind '{kind}'{did_you_mean(kind, KINDS)}")
@@ -149,6 +149,8 @@ def list_(
     console = new_console()
     for name in chosen:
         console.print(listing(name))
+        for line in remarks(name):
+            console.print(Text(line), soft_wrap=True)
 
 
 def doctor(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
+from orchestrator.commands.called import called
 from orchestrator.commands.options import (
     INTERRUPTED,
     SOME_FAILED,
@@ -77,32 +81,27 @@ def run(
     with data_errors():
         outcome = run_study(loaded, options, console)
     name = loaded.spec.study
+    where = [] if runs == Path("runs") else ["--runs", shown(runs)]
+    if outcome.interrupted or outcome.stopped:
+        changed = [word for value in overrides or () for word in ("--set", value)]
+        again = called("run", study, *changed, *where, *(("--address", address) if address else ()))
+        recorded = f"{outcome.ran} trials were recorded by this run{_kept(outcome.in_motion)}"
+        _say(console, f"{outcome.stopped or 'interrupted'}: {recorded}; `{again}` goes on from there")
     if outcome.interrupted:
-        console.print(
-            f"interrupted: {outcome.ran} trials were recorded by this run; `ablate run {study}` goes on from there",
-            highlight=False,
-        )
         raise typer.Exit(INTERRUPTED)
-    if outcome.stopped:
-        console.print(
-            f"{outcome.stopped}: {outcome.ran} trials were recorded by this run; `ablate run {study}` goes on from there",
-            highlight=False,
-        )
-    elif not outcome.ran:
-        console.print(f"{name}: nothing to run, the ledger has all {outcome.recorded} trials", highlight=False)
+    if outcome.ran == 0 and not outcome.stopped:
+        _say(console, f"{name}: nothing to run, the ledger has all {outcome.recorded} trials")
+    if outcome.unused:
+        warn([outcome.unused])
     if quiet:
         show_verdict(outcome.folders.study, written=outcome.report)
     else:
         show_report(outcome.folders.study, console, written=outcome.report)
     if outcome.mirror_error:
-        warn(
-            [
-                f"MLflow is behind: {outcome.mirror_error}; the ledger has everything, `ablate sync {name}` writes the rest"
-            ]
-        )
+        command = called("sync", name, *where)
+        warn([f"MLflow is behind: {outcome.mirror_error}; the ledger has everything, `{command}` writes the rest"])
     elif mlflow:
-        where = "" if runs == Path("runs") else f" --runs {shown(runs)}"
-        console.print(f"MLflow: `ablate ui {name}{where}`", highlight=False, soft_wrap=True)
+        _say(console, f"MLflow: `{called('ui', name, *where)}`")
     if outcome.storage_error:
         complain(
             f"{outcome.storage_error}; this machine's copy has everything ({outcome.folders.study}), and running the study "
@@ -115,6 +114,22 @@ def run(
         for cell in outcome.blocked:
             complain(f"not evaluated: {cell}: none of its tuning trials completed")
         raise typer.Exit(SOME_FAILED)
+
+
+def _kept(in_motion: Sequence[bool]) -> str:
+    """What an interrupted run leaves of trials without a record; empty where there were none."""
+    if not in_motion:
+        return ""
+    them = f", the {len(in_motion)} that were running" if len(in_motion) > 1 else ", the one that was running"
+    kept = sum(in_motion)
+    if not kept:
+        return f"{them} had just begun"
+    keeping = "keep their checkpoints" if kept > 1 else "keeps its checkpoint"
+    return f"{them} {keeping}" if kept == len(in_motion) else f", of{them[1:]} {kept} {keeping}"
+
+
+def _say(console: Console, sentence: str) -> None:
+    console.print(Text(sentence), soft_wrap=True)
 
 
 def submit(

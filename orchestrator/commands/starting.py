@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
+from orchestrator.commands.called import called
 from orchestrator.commands.options import INTERRUPTED
 from orchestrator.printing import complain, new_console, warn
+
+FIRST = "my-study"
 
 
 def init(
     file: Annotated[Path | None, typer.Argument(help="Where to write it; NAME.yaml unless given")] = None,
-    name: Annotated[str | None, typer.Option(help="The study's name; the file's, or my-study")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The study's name; the file's, or my-study, or the next free one")
+    ] = None,
     question: Annotated[str | None, typer.Option(help="What it asks, as a sentence")] = None,
     method: Annotated[str | None, typer.Option(help="From `ablate list algorithms`; rsmatch unless given")] = None,
     component: Annotated[
@@ -35,10 +41,12 @@ def init(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; also where there is no terminal")] = False,
 ) -> None:
     """Write a study with comments that runs as it is; asks for method, dataset and question in a terminal."""
-    from orchestrator.starter import StudyStart, ask_for, missing_data, start_study
+    from orchestrator.starter import StudyStart, ask_for, free_name, missing_data, start_study
 
-    named = name or (file.stem if file is not None else "my-study")
+    named = name or (free_name(FIRST) if file is None else file.stem)
     path = file or Path(f"{named}.yaml")
+    if file is None and name is None and named != FIRST:
+        warn([f"{FIRST}.yaml is there already and stays as it is; this study is {named}, in {path}"])
     given = {"question": question, "method": method, "dataset": dataset}
     told = {key: value for key, value in given.items() if value is not None}
     start = StudyStart(
@@ -60,10 +68,10 @@ def init(
             raise typer.Exit(INTERRUPTED) from None
     loaded = start_study(path, start)
     console = new_console()
-    console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    console.print(Text(f"wrote {path}"), soft_wrap=True)
     warn(loaded.warnings)
     if (missing := missing_data(loaded)) is not None:
         warn([missing])
     console.print(
-        f"`ablate plan {path}` says what it would run, `ablate run {path}` runs it", highlight=False, soft_wrap=True
+        Text(f"`{called('plan', path)}` says what it would run, `{called('run', path)}` runs it"), soft_wrap=True
     )

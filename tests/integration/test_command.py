@@ -78,7 +78,7 @@ def test_all_problems_at_once_and_before_anything_heavy_is_imported(tmp_path):
         env=environment(),
     )
     assert result.stdout.strip() == "2 []"
-    assert len(result.stderr.strip().splitlines()) == 5
+    assert len(result.stderr.strip().splitlines()) == 4
 
 
 def test_a_dataset_that_is_not_there_says_how_to_get_it(tmp_path):

@@ -13,6 +13,7 @@ from orchestrator.limits import RunLimits
 from orchestrator.runner import RunOptions, run_study
 from orchestrator.study import load_study
 from results.ledger import Ledger
+from results.manifest import StudyManifest
 from results.report import load_table
 from tests.integration.studies import keep_pools, with_pools, write_study
 
@@ -121,6 +122,8 @@ def test_more_seeds_and_arms_run_only_what_is_new(broad, shared_ray):
     again = go(write_study(folder, **BROAD, resources={"actors": 4}), runs)
     assert again.ran == 0, "a smaller study finds all that it wants"
     assert {r.trial_id for r in records(again)} >= before
+    known = [StudyManifest.load(o.folders.study).earlier_seeds for o in (more, again)]
+    assert known == [((0, 1),), ((0, 1), (0, 1, 2))], "who reads the table is told that seeds were added and taken away"
 
 
 def test_failed_trials_run_again_on_request_and_changed_code_is_asked_about(shared_ray, runs, tmp_path):

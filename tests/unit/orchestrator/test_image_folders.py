@@ -136,12 +136,10 @@ def test_generators_are_placed_too(pets: Path, tmp_path: Path) -> None:
 
 
 def test_the_list_has_every_dataset_and_the_way_to_name_a_folder() -> None:
-    names = list(listing("datasets").columns[0].cells)
-    assert list(map(str, names)) == [
+    assert [row[0] for row in listing("datasets").rows] == [
         "digits", "fashion-mnist", "cifar-10", "cifar-100", "stl-10", "svhn", "folder:PATH",
     ]  # fmt: skip
-    names = list(listing("generators").columns[0].cells)
-    assert list(map(str, names)) == ["vae", "flow", "pca", "folder:PATH"]
+    assert [row[0] for row in listing("generators").rows] == ["vae", "flow", "pca", "folder:PATH"]
 
 
 @pytest.fixture

@@ -76,6 +76,22 @@ def test_without_options_the_file_is_called_as_the_study(tmp_path, monkeypatch):
     assert load_study(Path("queue.yaml")).spec.study == "queue"
 
 
+def test_a_second_study_without_a_name_takes_the_next_one_that_is_free(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert init("--yes").stderr == ""
+    result = init("--yes")
+    assert "my-study.yaml is there already and stays as it is; this study is my-study-2" in " ".join(
+        result.stderr.split()
+    )
+    assert init("--yes").exit_code == 0
+    assert [load_study(Path(f"my-study{n}.yaml")).spec.study for n in ("", "-2", "-3")] == [
+        "my-study", "my-study-2", "my-study-3",
+    ]  # fmt: skip
+    for told in (["my-study.yaml"], ["--name", "my-study"]):
+        with pytest.raises(AblateError, match="is there already"):
+            init(*told, "--yes")
+
+
 def test_a_file_that_is_there_stays(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("mine", encoding="utf-8")

@@ -168,7 +168,12 @@ SINGLE_PROBLEMS = [
     ("training: {momentum: off}", "s.yaml:5: training.momentum: expected a number, got the switch off"),
     ("components: {queue: 0}", "s.yaml:5: components.queue: expected on or off, got the number 0"),
     ("components: [queue]", "s.yaml:5: components: expected a mapping, got a list"),
-    ("baselines: fixmatch", "s.yaml:5: baselines: expected a list, got text 'fixmatch'"),
+    ("baselines: fixmatch", "s.yaml:5: baselines: expected a list, got text 'fixmatch'; write [fixmatch]"),
+    (
+        "baselines: fixmatch, uda",
+        "s.yaml:5: baselines: expected a list, got text 'fixmatch, uda'; write [fixmatch, uda]",
+    ),
+    ("baselines: 'a: b'", "s.yaml:5: baselines: expected a list, got text 'a: b'; write ['a: b']"),
     ("baselines: [1]", "s.yaml:5: baselines[0]: expected text, got the number 1; put it in quotes if it is text"),
     ("search:", "s.yaml:5: search: expected a mapping, got nothing; remove the key, or write something under it"),
     ("ablation: {components: queue}", "s.yaml:5: ablation.components: expected all, or a list of component names, got"),
@@ -189,6 +194,14 @@ SINGLE_PROBLEMS = [
     ("search: {generation: 0}", "s.yaml:5: search.generation: must be from 1 to 100000, got 0"),
     ("search: {early_stopping: {after: 1.5}}", "s.yaml:5: search.early_stopping.after: must be from 0 to 1, got 1.5"),
     ("training: {momentum: 1}", "s.yaml:5: training.momentum: must be 0 or more and below 1, got 1"),
+    (
+        "training: {momentum: 90}",
+        "s.yaml:5: training.momentum: must be 0 or more and below 1, got 90; for 90 % write 0.9",
+    ),
+    (
+        "conditions: {data.contamination: [0, 75]}",
+        "s.yaml:5: conditions: contamination: must be from 0 to 0.95, got 75; for 75 % write 0.75",
+    ),
     ("evaluate: {seeds: 0}", "s.yaml:5: evaluate.seeds: must be from 1 to 10,000 seeds, got 0"),
     ("evaluate: {seeds: -6}", "s.yaml:5: evaluate.seeds: must be from 1 to 10,000 seeds, got -6"),
     ("evaluate: {seeds: []}", "s.yaml:5: evaluate.seeds: must be from 1 to 10,000 seeds, got 0"),
@@ -310,7 +323,7 @@ SINGLE_PROBLEMS = [
     ),
     (
         "ablation: {design: one-at-a-time, alternatives: {threshold: 0.9}}",
-        "s.yaml:5: ablation.alternatives.threshold: expected a list, got the number 0.9",
+        "s.yaml:5: ablation.alternatives.threshold: expected a list, got the number 0.9; write [0.9]",
     ),
     (
         "ablation:\n  arms:\n    'a/b': {without: [queue]}",
@@ -523,7 +536,10 @@ SINGLE_PROBLEMS = [
         "s.yaml:5: baselines: the tag '!!python/object/apply:os.system' is",
     ),
     ("method: fixmatch", "s.yaml:5: key 'method' was given before, on line 3; keep one"),
-    ("baselines: [fixmatch", "s.yaml:6: YAML syntax: while parsing a flow sequence expected ',' or ']', but got"),
+    (
+        "baselines: [fixmatch",
+        "s.yaml:6: YAML syntax: the '[' of line 5 is not closed, or a ',' is missing after an entry",
+    ),
 ]
 
 
@@ -554,6 +570,39 @@ def test_mistakes_in_the_data_condition(study: Study, data: str, message: str) -
     problems = study.problems(MINIMAL.replace("{dataset: digits}", data))
     assert len(problems) == 1, problems
     assert problems[0].startswith(f"s.yaml:4: {message}")
+
+
+@pytest.mark.parametrize(
+    ("written", "ending"),
+    [("75", "got 75; for 75 % write 0.75"), ("1.5", "got 1.5"), ("96", "got 96"), ("-20", "got -20")],
+)
+def test_percent_where_a_share_is_wanted_gets_its_remedy_where_that_would_do(
+    study: Study, written: str, ending: str
+) -> None:
+    (problem,) = study.problems(MINIMAL.replace("digits}", f"digits, contamination: {written}}}"))
+    assert problem.endswith(f"must be from 0 to 0.95, {ending}")
+
+
+@pytest.mark.parametrize("value", ["yes", "{a: 1}"])
+def test_no_list_is_suggested_of_what_makes_none(study: Study, value: str) -> None:
+    assert "; write" not in study.problems(MINIMAL + f"baselines: {value}\n")[0]
+    assert "; write" not in study.problems(MINIMAL + "search: {start: quick}\n")[0]
+
+
+def test_what_follows_from_a_misspelt_key_is_not_told(study: Study) -> None:
+    used = "hyperparameters: {fixmatch: {learning_rate: 0.1}}\n"
+    message = "s.yaml:5: no key 'baseline' here; did you mean 'baselines'?"
+    assert study.problems(MINIMAL + "baseline: [fixmatch]\n" + used) == [message]
+    assert study.problems(MINIMAL.replace("method:", "metod:")) == [
+        "s.yaml:3: no key 'metod' here; did you mean 'method'?"
+    ]
+    assert study.problems(MINIMAL.replace("data:", "dta:")) == ["s.yaml:4: no key 'dta' here; did you mean 'data'?"]
+
+
+def test_what_follows_from_nothing_misspelt_is_told_beside_it(study: Study) -> None:
+    text = MINIMAL + "baseline: [fixmatch]\nbaselines: [uda]\nhyperparameters: {fixmatch: {}}\nevaluate: {seeds: 3}\n"
+    places = [p.split(": ")[0] for p in study.problems(text)]
+    assert places == ["s.yaml:5", "s.yaml:7", "s.yaml:8"]
 
 
 def test_clean_data_needs_no_generator(study: Study) -> None:
@@ -600,7 +649,6 @@ def test_every_problem_of_a_file_at_once(study: Study) -> None:
     where = [p.split(": ")[0:2] for p in study.problems(text)]
     assert where == [
         ["s.yaml:1", "study"],
-        ["s.yaml:1", "key 'question' is missing"],
         ["s.yaml:2", "no key 'questoin' here; did you mean 'question'?"],
         ["s.yaml:4", "components.queue"],
         ["s.yaml:4", "components"],
@@ -921,5 +969,5 @@ def test_a_huge_study_is_judged(study: Study, text: str) -> None:
 
 def test_a_file_with_thousands_of_mistakes_is_judged_quickly(study: Study) -> None:
     begin = time.process_time()
-    assert len(study.problems("".join(f"metod{i}: 1\n" for i in range(4900)))) == 4904
+    assert len(study.problems("".join(f"metod{i}: 1\n" for i in range(4900)))) == 4903
     assert time.process_time() - begin < 2

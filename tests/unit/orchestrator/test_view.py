@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,14 +15,16 @@ import pytest
 import yaml
 from rich.console import Console
 
+from orchestrator import view as views
 from orchestrator.driver import StudyDriver
 from orchestrator.folders import StudyFolders
 from orchestrator.state import StudyState
 from orchestrator.study import load_study
 from orchestrator.study_plan import make_plan
-from orchestrator.view import StudyView
+from orchestrator.view import StudyView, running_text
 from results.ledger import Ledger
 from results.records import TrialRecord
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 STUDY = {
@@ -89,6 +92,52 @@ def test_quiet_says_nothing_and_verbose_has_a_line_for_every_trial(tmp_path, ter
 def test_a_later_run_counts_what_earlier_ones_recorded(tmp_path):
     finish_one(driver_in(tmp_path))
     assert "3/6 trials" in shown(driver_in(tmp_path), terminal=False)
+
+
+def test_running_trials_are_counted_with_the_steps_that_they_reported(tmp_path):
+    driver = driver_in(tmp_path)
+
+    def text():
+        return running_text(list(driver.running.values()))
+
+    assert text() == ""
+    driver.hand_out("a")
+    assert text() == "1 running, first reports to come"
+    driver.receive("a", {"rows": [(5, {"val_error": 40.0})]})
+    assert text() == "1 running, step 5 of 10"
+    driver.hand_out("b")
+    assert text() == "2 running, steps 5 and 0 of 10"
+    (one, two) = driver.running.values()
+    assert running_text([one, two, one, two]) == "4 running, steps 0 to 5 of 10"
+
+
+def test_the_summary_says_what_runs(tmp_path):
+    driver, output = driver_in(tmp_path), io.StringIO()
+    view = StudyView(Console(file=output, force_terminal=True, width=120), driver, pending=str)
+    with view.showing():
+        driver.hand_out("a")
+        driver.receive("a", {"rows": [(5, {"val_error": 40.0})]})
+    assert "0/6 trials, 1 running, step 5 of 10, 0:00 passed" in output.getvalue()
+
+
+@pytest.mark.timeout(60)
+def test_elsewhere_lines_come_also_while_no_trial_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(views, "PLAIN_SECONDS", 0.01)
+    driver, output = driver_in(tmp_path), io.StringIO()
+    view = StudyView(Console(file=output, width=120), driver, pending=str)
+    with view.showing():
+        driver.hand_out("a")
+        assert eventually(lambda: output.getvalue().count("1 running, first reports to come") >= 2)
+    assert not [t for t in threading.enumerate() if t.name == "progress"]
+
+
+def test_lines_come_more_rarely_the_longer_a_run_takes(tmp_path):
+    view = StudyView(Console(file=io.StringIO()), driver_in(tmp_path), pending=str)
+    waits = []
+    for passed in (0.0, 100.0, 600.0, 1e6):
+        view._printed = view._started + passed
+        waits.append(round(view._next_line() - view._printed, 3))
+    assert waits == [10.0, 10.0, 30.0, 60.0]
 
 
 def test_chatter_goes_to_the_log_and_the_view_to_the_terminal(tmp_path):
