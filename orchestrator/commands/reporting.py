@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,8 +61,10 @@ def report(
         folder = study_dir(study, runs)
         if watch:
             from orchestrator.report_watch import watch_report
+            from orchestrator.signals import interruptible
 
-            watch_report(folder, new_console(), write=lambda: _write(folder, only or (), chosen).files)
+            with interruptible(), suppress(KeyboardInterrupt):  # which is how it ends
+                watch_report(folder, new_console(), write=lambda: _write(folder, only or (), chosen).files)
         elif as_json:
             written = _write(folder, only or (), chosen)
             print_json({"verdict": list(written.verdict), "files": [str(path) for path in written.files]})

@@ -1,9 +1,7 @@
-"""Every code block of the pages is one that works: commands are commands, studies are studies, Python is Python."""
+"""Code blocks of the pages: each is run by somebody (`tests/integration/pages.py`), and parts of studies are parts of studies."""
 
 from __future__ import annotations
 
-import ast
-import importlib
 import os
 import re
 import shlex
@@ -23,6 +21,7 @@ from orchestrator.study import StudySpec, load_study
 from orchestrator.study_plan import make_plan
 from orchestrator.study_rules import SIGNIFICANCE, smallest_p
 from tests.docs.pages import DOCS, PAGES, README, ROOT, blocks, name_of, shell_lines
+from tests.integration.pages import NOT_RUN, PLACEHOLDERS, SCENARIOS, studies_of, to_run
 from trainables.data import dataset_of
 
 BASE: dict[str, Any] = {
@@ -31,10 +30,7 @@ BASE: dict[str, Any] = {
     "method": "rsmatch",
     "data": {"dataset": "digits", "labels_per_class": 4, "contamination": 0.5},
 }
-PROGRAMS = {"ablate", "make", "git", "cd", ".", "pip", "python", "sudo"}
-COMMANDS = [(page, line) for page in PAGES for line in shell_lines(page)]
 STUDIES = [(page, block) for page in PAGES for block in blocks(page, "yaml")]
-PYTHON = [(page, block) for page in PAGES for block in blocks(page, "python")]
 MENTIONED = re.compile(r"`(ablate [a-z]+[^`\n]*)`")
 
 
@@ -42,31 +38,26 @@ def ids(found: list[tuple[Path, str]]) -> list[str]:
     return [f"{name_of(page)}: {text.strip().splitlines()[0][:60]}" for page, text in found]
 
 
-def parse_ablate(line: str) -> None:
-    """Raises where the command, an option or a value does not exist."""
-    _, name, *arguments = shlex.split(line)
-    command: Any = typer.main.get_command(app).commands[name]
-    command.make_context(name, arguments, resilient_parsing=False)
+def test_every_line_study_and_python_block_is_run_by_a_scenario():
+    """A scenario runs all of its page; so what is on a page without one, and what it cannot run, is what nobody runs."""
+    for page in PAGES:
+        lines = to_run(page)
+        assert not [line for line in lines if shlex.split(line)[0] != "ablate"], name_of(page)
+        if lines or studies_of(page) or blocks(page, "python"):
+            assert name_of(page) in SCENARIOS
 
 
-@pytest.mark.parametrize(("page", "line"), COMMANDS, ids=ids(COMMANDS))
-def test_a_command_exists_with_its_options(page, line, monkeypatch, tmp_path):
-    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path))
-    program = shlex.split(line)[0]
-    assert program in PROGRAMS, "a program that a newcomer may not have; add it here if that is meant"
-    if program == "ablate":
-        parse_ablate(line)
-        for word in shlex.split(line):
-            if word.startswith("studies/") and "pets" not in word:
-                assert (ROOT / word).is_file()
-    if program == "make":
-        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-        assert set(shlex.split(line)[1:]) <= set(targets)
+def test_what_is_not_run_or_replaced_is_still_on_a_page():
+    lines = [line for page in PAGES for line in shell_lines(page)]
+    assert set(NOT_RUN) <= set(lines)
+    assert set(PLACEHOLDERS) <= {word for line in lines for word in shlex.split(line)}
+    assert set(SCENARIOS) <= {name_of(page) for page in PAGES}
 
 
-def test_an_option_that_does_not_exist_is_noticed():
-    with pytest.raises(Exception, match="No such option"):
-        parse_ablate("ablate run studies/digits.yaml --frobnicate")
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_study_files_that_lines_name_are_shipped(page):
+    named = {word for line in shell_lines(page) for word in shlex.split(line) if word.startswith("studies/")}
+    assert not [word for word in named - {"studies/pets.yaml"} if not (ROOT / word).is_file()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -96,16 +87,6 @@ def test_a_study_or_a_part_of_one_makes_a_plan(page, block, tmp_path, monkeypatc
         return  # the images that it is about are not here
     plan = make_plan(spec)
     assert len(plan.cells) == len(plan.arms) * len(plan.conditions) >= 1
-
-
-@pytest.mark.parametrize(("page", "block"), PYTHON, ids=ids(PYTHON))
-def test_python_compiles_and_what_it_imports_is_there(page, block):
-    tree = ast.parse(block)
-    compile(tree, name_of(page), "exec")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            module = importlib.import_module(node.module)
-            assert all(hasattr(module, alias.name) for alias in node.names)
 
 
 def test_the_algorithm_on_its_page_is_whole(tmp_path):

@@ -14,12 +14,11 @@ from orchestrator.errors import InputError
 from orchestrator.study import load_study
 from orchestrator.yaml_source import parse
 from tests.docs.pages import DOCS, blocks, shell_lines
-from trainables.data import DATASETS
+from tests.tools import needs_fashion_mnist
 
 PAGE = DOCS / "tutorial.md"
 LINES = [shlex.split(line)[1:] for line in shell_lines(PAGE) if line.startswith("ablate ")]
 SHOWN = blocks(PAGE, "text")
-needs_images = pytest.mark.skipif(DATASETS["fashion-mnist"].missing() is not None, reason="Fashion-MNIST is not here")
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def test_the_study_on_the_page_is_the_one_that_is_written(written):
     assert rows == [arm.title for arm in derive_arms(load_study(written, need_data=False).spec).arms]
 
 
-@needs_images
+@needs_fashion_mnist
 def test_the_plan_says_what_the_page_says(written):
     plain, wrong = (line for line in LINES if line[0] == "plan")
     result = CliRunner().invoke(app, plain, catch_exceptions=False)
