@@ -109,7 +109,7 @@ class BuildView:
 
     def _lines(self) -> list[str]:
         return [
-            f"{task}: {doing} {100 * done // max(total, 1)} %" for task, (doing, done, total) in self._stages.items()
+            f"{task}: {doing} {100 * done // max(total, 1)}%" for task, (doing, done, total) in self._stages.items()
         ]
 
     def _render(self) -> Group:

@@ -38,7 +38,7 @@ class Condition:
         percent = f"{100 * data.contamination:.10g}"
         dataset = dataset_of(data.dataset)
         name = f"{_plain(dataset.name)}-{data.labels_per_class}l-{percent.replace('.', '_')}s"
-        title = f"{dataset.title}, {data.labels_per_class} labels per class, {percent} % synthetic"
+        title = f"{dataset.title}, {data.labels_per_class} labels per class, {percent}% synthetic"
         for place, text in self.changes:
             name += f"-{place.split('.')[-1]}={_slug(text)}"
             title += f", {place.split('.')[-1].replace('_', ' ')} {text}"

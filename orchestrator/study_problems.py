@@ -123,7 +123,7 @@ def _share_meant(limits: Mapping[str, Any], value: Any) -> str:
         or not all(_WITHIN[k](share, v) for k, v in limits.items())
     ):
         return ""
-    return f"; for {value:g} % write {share:g}"
+    return f"; for {value:g}% write {share:g}"
 
 
 _WITHIN = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}

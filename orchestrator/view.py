@@ -193,7 +193,7 @@ def running_text(running: Sequence[Running]) -> str:
 def trial_text(record: TrialRecord) -> str:
     """One trial that did not fail, in a line: what it was, how it ended, its errors in percent, and how long it took."""
     errors = [
-        f"{name.removesuffix('_error')} error {record.metrics[name]:.2f} %"
+        f"{name.removesuffix('_error')} error {record.metrics[name]:.2f}%"
         for name in ("val_error", "test_error")
         if name in record.metrics
     ]

@@ -1,4 +1,4 @@
-"""Real and synthetic images in the feature space of two arms, as data: what `results.plots` draws as dots and crosses."""
+"""Real and synthetic images in the feature space of two arms, as data: what `results.plots` draws."""
 
 from __future__ import annotations
 
@@ -29,11 +29,15 @@ class FeatureMap:
     title: str
     seed: int
     points: NDArray[np.float64]
-    """[n, 2]."""
+    """[n, 2], from the mean of the real images, in standard deviations of real images within their classes."""
     classes: NDArray[np.int64]
     """True or asked-for class, [n]."""
     synthetic: NDArray[np.bool_]
     """[n]."""
+    kinds: NDArray[np.int64]
+    """Classes of which there is a real image, [k], in order."""
+    centres: NDArray[np.float64]
+    """Means of their real images, [k, 2], on the same scale as `points`."""
     real_at_home: float
     """Share of real images, 0 to 1, whose nearest class mean (of real images, over all components) is their own class's."""
     synthetic_at_home: float
@@ -107,13 +111,20 @@ def _map(
     kinds = np.unique(classes[~synthetic])
     means = np.stack([features[~synthetic & (classes == k)].mean(axis=0) for k in kinds])
     home = kinds[np.square(features[:, None] - means).sum(axis=2).argmin(axis=1)] == classes
+    points = features @ discriminant_plane(features[~synthetic], classes[~synthetic])
+    points -= points[~synthetic].mean(axis=0)
+    centres = np.stack([points[~synthetic & (classes == k)].mean(axis=0) for k in kinds])
+    away = points[~synthetic] - centres[np.searchsorted(kinds, classes[~synthetic])]
+    spread = np.sqrt(np.square(away).mean(axis=0))
     return FeatureMap(
         arm=arm,
         title=title,
         seed=seed,
-        points=features @ discriminant_plane(features[~synthetic], classes[~synthetic]),
+        points=points / np.where(spread > 0, spread, 1.0),
         classes=classes,
         synthetic=synthetic,
+        kinds=kinds,
+        centres=centres / np.where(spread > 0, spread, 1.0),
         real_at_home=float(home[~synthetic].mean()),
         synthetic_at_home=float(home[synthetic].mean()),
     )

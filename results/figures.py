@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from results.arrays import ArraysDamaged, read_arrays
 from results.cells import CellRecords
+from results.manifest import Role
 from results.records import TrialRecord
-from results.statistics import Interval, mean_interval
+from results.statistics import Interval, bounded_mean
 from results.tables import ConditionTable
 from results.tuning_tables import OBJECTIVE_TITLES, Front
 
@@ -24,7 +25,11 @@ PSEUDO_LABEL_METRICS: Mapping[str, str] = {
 }
 PICTURES_NAME = "images.npz"
 COMMON_AXIS_UP_TO = 2.0
-"""Ratio of spans up to which components and baselines are drawn to one scale."""
+"""How many times the span of the components an axis may have for a baseline to be drawn on it."""
+ROOM_FOR_BANDS = 1.0
+"""How far an axis goes beyond the means for a band's sake, in spans of the means: they keep a third of it at least."""
+WIDE_RATIO = 3.0
+"""Errors that fall by more than this are on a logarithmic scale, if no band goes further below them than this."""
 MOST_EFFECTS = 30
 MOST_SEED_DOTS = 400
 MAX_FRONT_PANELS = 12
@@ -68,6 +73,8 @@ class EffectGroup:
     low: float
     high: float
     """Limits of the axis; they always include zero."""
+    far: bool = False
+    """Baselines too far off for the components' axis."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +99,18 @@ class Panel:
     lines: tuple[Line, ...]
     backdrop: tuple[Line, ...] = ()
     """Drawn in grey behind the lines, to compare with."""
+    role: Role = "ablated"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ErrorAxis:
+    """An axis of errors in percent that several panels share."""
+
+    low: float
+    high: float
+    logarithmic: bool
+    cuts: bool
+    """Whether a band goes beyond it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,15 +180,24 @@ def effects(table: ConditionTable) -> Effects:
 
 
 def effect_groups(data: Effects) -> tuple[EffectGroup, ...]:
-    """Components and baselines, each on an axis of its own: a far-off baseline must not flatten what the study asks."""
-    split = [tuple(e for e in data.effects if e.baseline is baseline) for baseline in (False, True)]
-    groups = [effects for effects in split if effects]
-    limits = [_limits(effects) for effects in groups]
-    spans = [high - low for low, high in limits]
-    if len(groups) == 2 and max(spans) <= COMMON_AXIS_UP_TO * min(spans):
-        common = (min(low for low, _ in limits), max(high for _, high in limits))
-        limits = [common, common]
-    return tuple(EffectGroup(effects=e, low=low, high=high) for e, (low, high) in zip(groups, limits, strict=True))
+    """All on one axis, but for baselines so far off that they would flatten what the study asks: those have one of their own."""
+    components = [e for e in data.effects if not e.baseline]
+
+    def is_far(effect: Effect) -> bool:
+        return effect.baseline and _span([*components, effect]) > COMMON_AXIS_UP_TO * _span(components)
+
+    far = tuple(e for e in data.effects if components and is_far(e))
+    near = tuple(e for e in data.effects if e not in far)
+    found = []
+    for group in filter(None, (near, far)):
+        low, high = _limits(group)
+        found.append(EffectGroup(effects=group, low=low, high=high, far=group is far))
+    return tuple(found)
+
+
+def _span(effects: Sequence[Effect]) -> float:
+    low, high = _limits(effects)
+    return high - low
 
 
 def _limits(effects: Sequence[Effect]) -> tuple[float, float]:
@@ -179,13 +207,13 @@ def _limits(effects: Sequence[Effect]) -> tuple[float, float]:
     return min(*values, -0.25 * widest) - 0.06 * widest, max(*values, 0.25 * widest) + 0.06 * widest
 
 
-def line(records: Sequence[TrialRecord], metric: str, label: str) -> Line | None:
-    """Mean and t interval of a curve over the records that have it; None where they share no step."""
+def line(records: Sequence[TrialRecord], metric: str, label: str, most: float = 100.0) -> Line | None:
+    """Mean and t interval of a curve, from 0 to `most`, over the records that have it; None where they share no step."""
     curves = [{int(s): float(v) for s, v in r.curves[metric]} for r in records if r.curves.get(metric)]
     steps = sorted(set.intersection(*map(set, curves))) if curves else []
     if not steps:
         return None
-    points = [mean_interval([curve[s] for curve in curves]) for s in steps]
+    points = [bounded_mean([curve[s] for curve in curves], 0.0, most) for s in steps]
     bands = [p.interval or Interval(low=p.mean, high=p.mean) for p in points]
     return Line(
         label=label,
@@ -206,8 +234,27 @@ def learning_curves(table: ConditionTable, cells: Mapping[tuple[str, str], CellR
         lines = _metric_lines(table, cells, row.arm, {"val_error": row.title})
         if lines:
             backdrop = base if row.arm != table.reference else ()
-            panels.append(Panel(arm=row.arm, title=row.title, lines=lines, backdrop=backdrop))
+            panels.append(Panel(arm=row.arm, title=row.title, lines=lines, backdrop=backdrop, role=row.role))
     return tuple(panels)
+
+
+def error_axis(panels: Sequence[Panel]) -> ErrorAxis:
+    """Limits around means and bands, but a band that is wide in one panel must not flatten the lines of all others.
+
+    Logarithmic where errors fall far and are known well, because the end of training is what tells the arms apart.
+    """
+    lines = [line for panel in panels for line in (*panel.lines, *panel.backdrop)]
+    means = np.concatenate([line.mean for line in lines])
+    bands = np.concatenate([values for panel in panels for line in panel.lines for values in (line.low, line.high)])
+    low, high = float(means.min()), float(means.max())
+    least, most = min(low, float(bands.min())), max(high, float(bands.max()))
+    if low > 0.1 and high > WIDE_RATIO * low and least * WIDE_RATIO > low:
+        return ErrorAxis(low=least / 1.12, high=min(100.0, most * 1.12), logarithmic=True, cuts=False)
+    room = max(ROOM_FOR_BANDS * (high - low), 0.5)
+    bottom, top = max(least, low - room), min(most, high + room)
+    margin = max(0.06 * (top - bottom), 0.25)
+    limits = max(0.0, bottom - margin), min(100.0, top + margin)
+    return ErrorAxis(low=limits[0], high=limits[1], logarithmic=False, cuts=least < limits[0] or most > limits[1])
 
 
 def quality_curves(
@@ -216,9 +263,9 @@ def quality_curves(
     """Diagnostics over the steps of evaluation trials, a panel per arm; arms without these metrics have none."""
     panels = []
     for row in table.rows:
-        lines = _metric_lines(table, cells, row.arm, metrics)
+        lines = _metric_lines(table, cells, row.arm, metrics, most=1.0)
         if lines:
-            panels.append(Panel(arm=row.arm, title=row.title, lines=lines))
+            panels.append(Panel(arm=row.arm, title=row.title, lines=lines, role=row.role))
     return tuple(panels)
 
 
@@ -249,11 +296,15 @@ def front_panels(table: ConditionTable) -> FrontPanels:
 
 
 def _metric_lines(
-    table: ConditionTable, cells: Mapping[tuple[str, str], CellRecords], arm: str, metrics: Mapping[str, str]
+    table: ConditionTable,
+    cells: Mapping[tuple[str, str], CellRecords],
+    arm: str,
+    metrics: Mapping[str, str],
+    most: float = 100.0,
 ) -> tuple[Line, ...]:
     cell = cells.get((arm, table.condition))
     records = cell.measured if cell else ()
-    found = (line(records, metric, label) for metric, label in metrics.items())
+    found = (line(records, metric, label, most) for metric, label in metrics.items())
     return tuple(one for one in found if one is not None)
 
 

@@ -59,7 +59,7 @@ def study_figures(manifest: StudyManifest, table: MainTable, cells: Cells, study
             names.add(name)
             drawn.append(figure.of_condition(name, condition.title) if several else figure)
     if (summaries := robust(table)) and (shares := profiles(summaries)):
-        drawn.append(profiles_figure(summaries, shares))
+        drawn.append(profiles_figure(summaries, shares, {arm.name: arm.role for arm in manifest.arms}))
     if not drawn:
         notes.append("No evaluation trial has completed yet, so there are no differences and no curves to draw.")
     if pictures:

@@ -107,7 +107,7 @@ def _outcome(record: TrialRecord) -> str:
     if record.status == "failed":
         log = f" Log: `{record.log}`." if record.log else ""
         return f"**failed**: {_text(record.error or 'no reason recorded')}.{log}"
-    shown = [f"{words} {record.metrics[name]:.2f} %" for name, words in _ERRORS.items() if name in record.metrics]
+    shown = [f"{words} {record.metrics[name]:.2f}%" for name, words in _ERRORS.items() if name in record.metrics]
     text = ", ".join(shown) or "no error recorded"
     if record.status == "pruned":
         return f"**stopped early** by the search; at its last step {text}."

@@ -19,7 +19,12 @@ def contamination_figure(data: Response) -> PageFigure:
         )
         for arm in data.measured
     )
-    two = " Two shares were measured: what lies between them is not." if len(data.ratios) == 2 else ""
+    two = (
+        " Hollow: the smaller share, with its interval above; filled: the larger, with its interval below. "
+        "Two shares were measured: what lies between them is not."
+        if len(data.ratios) == 2
+        else ""
+    )
     return PageFigure(
         name="contamination",
         drawing=draw_contamination(data),

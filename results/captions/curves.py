@@ -7,7 +7,7 @@ from typing import Any
 
 from results.captions.page_figure import BAND, PageFigure
 from results.display import number
-from results.figures import Panel
+from results.figures import Panel, error_axis
 
 MOST_PANELS = 12
 """Arms that have a panel each; more are drawn as a crowd."""
@@ -28,11 +28,12 @@ def learning_curves_figure(panels: Sequence[Panel], reference: str, arm: str) ->
 
     last = "; ".join(f"{p.title} {number(float(p.lines[0].mean[-1]))}%" for p in panels)
     grey = f" Grey: {reference}." if any(p.backdrop for p in panels) else ""
+    cut = " Where a band is much wider than the means spread, it is cut off." if error_axis(panels).cuts else ""
     return PageFigure(
         name="learning-curves",
         drawing=draw_panels(panels, ylabel="validation error, %", fraction=False, backdrop_label=reference),
         title="Validation error while training",
-        caption=f"Evaluation trials with the best configuration of each arm.{grey} {BAND}",
+        caption=f"Evaluation trials with the best configuration of each arm.{grey} {BAND}{cut}",
         alt=f"Validation error over training steps. At the last step: {last}.",
         head=_HEAD,
         rows=_rows(panels),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from results.captions.page_figure import PageFigure
 from results.display import signed
-from results.figures import Effects
+from results.figures import Effects, effect_groups
 
 
 def effects_figure(data: Effects) -> PageFigure:
@@ -17,6 +17,7 @@ def effects_figure(data: Effects) -> PageFigure:
         + (", significant" if e.significant else "")
         for e in data.effects
     )
+    far = " Baselines that are far off have an axis of their own." if any(g.far for g in effect_groups(data)) else ""
     dots = " Small dots are single seeds." if data.with_seeds else ""
     more = (
         f" The {len(data.effects)} arms that differ most are drawn; the table has the other {data.left_out} too."
@@ -29,8 +30,7 @@ def effects_figure(data: Effects) -> PageFigure:
         title="Difference of each arm to the full method",
         caption=f"Paired difference of the test error to {data.reference}. Right of zero: this arm errs more, so "
         f"what was switched off or changed helps.{dots} Bars are Student's t 95% intervals that are not "
-        "corrected for the number of comparisons; baselines that are far off have an axis of their own; "
-        f"a filled marker is significant after Holm correction.{more}",
+        f"corrected for the number of comparisons; a filled marker is significant after Holm correction.{far}{more}",
         alt=f"Test error minus that of {data.reference}, in percentage points: {listed}.",
         head=("arm", "title", "seed", "difference", "mean", "low", "high", "significant"),
         rows=[

@@ -8,11 +8,14 @@ from results.captions.page_figure import PageFigure
 from results.feature_maps import FeatureMap
 from results.figures import PictureGrid
 
+_LOOKS = {False: "are hollow and have the colour of the class that they were asked for", True: "are hollow"}
+
 
 def features_figure(maps: Sequence[FeatureMap], classes: Sequence[str]) -> PageFigure:
     """Real and synthetic images in feature space."""
-    from results.plots.images import draw_feature_maps
+    from results.plots.feature_maps import MOST_COLOURS, draw_feature_maps
 
+    many = len({int(k) for m in maps for k in m.classes}) > MOST_COLOURS
     shares = "; ".join(
         f"{m.title}: {100 * m.real_at_home:.0f}% of real and {100 * m.synthetic_at_home:.0f}% of synthetic images"
         for m in maps
@@ -22,9 +25,10 @@ def features_figure(maps: Sequence[FeatureMap], classes: Sequence[str]) -> PageF
         drawing=draw_feature_maps(maps, classes),
         title="Where unlabelled images lie in feature space",
         caption="Features of a sample of the unlabelled images after training (the first evaluation seed), in the plane "
-        "that tells the real images' classes apart best (Fisher's discriminant, for each network its own). Synthetic "
-        "images have the colour of the class "
-        f"that they were asked for. Nearest to the mean of their own class's real images, over all components, are, with {shares}.",
+        "that tells the real images' classes apart best (Fisher's discriminant, for each network its own; the unit is the "
+        "standard deviation of real images within their classes). A cross is the mean of a class's real images. Synthetic "
+        f"images {_LOOKS[many]}; the real ones are repeated behind them in grey. Nearest to the mean of their own class's "
+        f"real images, over all components and not in this plane alone, are, with {shares}.",
         alt=f"Features of real and synthetic images by class. Nearest to their own class: {shares}.",
         head=("title", "x", "y", "class", "synthetic"),
         rows=[

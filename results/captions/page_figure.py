@@ -11,7 +11,7 @@ from results.render.csv import render_rows
 if TYPE_CHECKING:
     from results.plots.canvas import Drawing
 
-BAND = "Mean over evaluation seeds; the band is its 95% interval (Student's t)."
+BAND = "Mean over evaluation seeds; the band is its 95% interval (Student's t), within 0 to 100%."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

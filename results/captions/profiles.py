@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from results.captions.page_figure import PageFigure
 from results.display import number
+from results.manifest import Role
 from results.robust import Profile, Robust
 
 MOST_PANELS = 12
 
 
-def profiles_figure(found: Robust, profiles: Sequence[Profile]) -> PageFigure:
-    """Share of runs by error, a panel per arm."""
+def profiles_figure(found: Robust, profiles: Sequence[Profile], roles: Mapping[str, Role] | None = None) -> PageFigure:
+    """Share of runs by error, a panel per arm; `roles` by arm give lines their colours."""
     from results.plots.profiles import draw_profiles
 
     shown = profiles[:MOST_PANELS]
@@ -23,7 +24,7 @@ def profiles_figure(found: Robust, profiles: Sequence[Profile]) -> PageFigure:
     more = f" The first {len(shown)} of {len(profiles)} arms." if len(shown) < len(profiles) else ""
     return PageFigure(
         name="profiles",
-        drawing=draw_profiles(shown, reference),
+        drawing=draw_profiles(shown, reference, roles or {}),
         title="How many runs get how low",
         caption=f"Performance profiles (Agarwal et al. 2021): the share of an arm's runs over {over} whose test error is at most "
         f"τ. Further left and up is better; where curves cross, neither arm is better throughout.{grey} The band is a "

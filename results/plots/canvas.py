@@ -1,15 +1,19 @@
 """What every drawing shares: size, fonts, colours, and the way to SVG and PDF.
 
-Colours are Okabe and Ito's (2008), told apart by colour-blind readers; lines also differ in dash or marker, so that print without
-colour is enough. The same data gives the same bytes.
+Colours are Okabe and Ito's (2008) and a few of Tol's, told apart by colour-blind readers. Lines in one picture also differ in dash
+or marker, and panels have their arm's name, so that print without colour is enough. A colour of an arm's role or of an image's
+origin is the same in every figure. Those that would be lost on dark paper have a lighter one in `results.render.page_svg`; black
+cannot, since an SVG does not write it out. The same data gives the same bytes.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,26 +24,44 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from results.manifest import Role
 from results.plots.fonts import typeface
 
 WIDTH = 9.0
 """Inches: text stays readable at the width of a page of paper, and of a laptop."""
 
+LETTER = 0.076
+"""Inches: a letter of a title, on average and a little more."""
+
 INK, MUTED, FAINT, PAPER = "#1c2733", "#5b6773", "#d9dee3", "#ffffff"
 GREY = "#8b96a1"
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#E69F00", "#56B4E9"
-LINE_LOOKS: tuple[Mapping[str, Any], ...] = (
-    {"color": BLUE, "linestyle": "-", "marker": "o"},
-    {"color": VERMILLION, "linestyle": (0, (4, 1.6)), "marker": "s"},
-    {"color": GREEN, "linestyle": (0, (1.2, 1.2)), "marker": "^"},
-    {"color": PURPLE, "linestyle": (0, (6, 1.6, 1.2, 1.6)), "marker": "D"},
-    {"color": ORANGE, "linestyle": (0, (8, 2)), "marker": "v"},
-    {"color": INK, "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": "P"},
-    {"color": SKY, "linestyle": "-", "marker": "X"},
-    {"color": "#882255", "linestyle": (0, (4, 1.6)), "marker": "<"},
-    {"color": "#8C6D1F", "linestyle": (0, (1.2, 1.2)), "marker": ">"},
+BROWN, WINE = "#8C6D1F", "#882255"
+
+REAL, SYNTHETIC = INK, VERMILLION
+"""Images by origin."""
+ROLE_LOOKS: Mapping[Role, Mapping[str, Any]] = {
+    "full": {"color": BLUE, "marker": "o"},
+    "ablated": {"color": BLUE, "marker": "o"},
+    "baseline": {"color": PURPLE, "marker": "D"},
+    "oracle": {"color": GREEN, "marker": "^"},
+}
+"""Of arms: the method and what is left of it, what it is compared to, and what knows more than a method may."""
+_ONE_OF_MANY: Mapping[Role, Sequence[str]] = {
+    "full": (BLUE, SKY),
+    "ablated": (ORANGE, SKY, INK, BROWN, WINE),
+    "baseline": (PURPLE, VERMILLION, WINE, ORANGE, INK, SKY),
+    "oracle": (GREEN, BROWN, INK),
+}
+_DASHES = (
+    "-",
+    (0, (4, 1.6)),
+    (0, (1.2, 1.2)),
+    (0, (6, 1.6, 1.2, 1.6)),
+    (0, (8, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
 )
-"""For lines that stand for arms: colour, dash and marker all differ."""
+_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 _STYLE = {
     "svg.hashsalt": "ablate",
@@ -109,9 +131,31 @@ def drawing() -> Iterator[None]:
         yield
 
 
+def line_looks(roles: Sequence[Role]) -> list[dict[str, Any]]:
+    """Of as many arms in one picture: the first of a role has its colour; dash and marker differ for all of up to six."""
+    seen: Counter[Role] = Counter()
+    looks = []
+    for place, role in enumerate(roles):
+        colours = _ONE_OF_MANY[role]
+        dash, marker = _DASHES[place % len(_DASHES)], _MARKERS[place % len(_MARKERS)]
+        looks.append({"color": colours[seen[role] % len(colours)], "linestyle": dash, "marker": marker})
+        seen[role] += 1
+    return looks
+
+
+def columns_of(panels: int, most: int = 4) -> int:
+    """Panels in a row: as few rows as possible, then as even ones as possible; 4 are 4, 5 are 3 + 2, 9 are 3 + 3 + 3."""
+    return math.ceil(panels / math.ceil(panels / most)) if panels else 1
+
+
+def letters(inches: float) -> int:
+    """How many letters of a title find room there."""
+    return max(8, int(inches / LETTER))
+
+
 def wrap(text: str, width: int) -> str:
     """Two lines at most."""
-    lines = textwrap.wrap(text, width) or [""]
+    lines = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
     return "\n".join([*lines[:2], *(["…"] if len(lines) > 2 else [])])
 
 

@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from results.figures import Line, Panel
-from results.plots.canvas import BLUE, FAINT, GREEN, GREY, INK, VERMILLION, WIDTH, Drawing, drawing, wrap
+from results.plots.canvas import BLUE, BROWN, FAINT, GREY, INK, WIDTH, WINE, Drawing, drawing, wrap
 
-_HIGHLIGHTS = ((BLUE, "-", 2.2), (GREEN, (0, (4, 1.6)), 1.6), (VERMILLION, (0, (1.2, 1.2)), 1.6))
+_HIGHLIGHTS = ((BLUE, "-", 2.2), (BROWN, (0, (4, 1.6)), 1.6), (WINE, (0, (1.2, 1.2)), 1.6))
 
 
 def draw_crowd(panels: Sequence[Panel], reference: str, *, ylabel: str, fraction: bool) -> Drawing:

@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.lines import Line2D
 
 from results.figures import FrontPanels
-from results.plots.canvas import BLUE, FAINT, GREY, INK, WIDTH, Drawing, drawing, wrap
+from results.plots.canvas import BLUE, GREY, PAPER, Drawing, columns_of, drawing
+from results.plots.multiples import multiples
+from results.plots.scales import value_scale
 
 
 def draw_fronts(data: FrontPanels) -> Drawing:
-    """Tuning trials of each arm by two objectives, the front as a staircase, three panels a row on common axes."""
-    columns = min(3, len(data.panels))
-    rows = math.ceil(len(data.panels) / columns)
+    """Tuning trials of each arm by two objectives, the front as a staircase, on common axes."""
+    points = [point for panel in data.panels for point in (*panel.front, *panel.others)]
+    handles = [
+        Line2D([], [], color=BLUE, marker="o", markerfacecolor=PAPER, markersize=5, linewidth=1.4, label="front"),
+        Line2D([], [], color=BLUE, marker="o", markersize=6, linestyle="", label="evaluated"),
+        Line2D([], [], color=GREY, marker="x", markersize=4, linestyle="", label="beaten by another"),
+    ]
     with drawing():
-        figure = Figure(figsize=(WIDTH if columns > 1 else WIDTH / 2, 0.75 + rows * 2.0), layout="constrained")
-        grid = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
-        for axes, panel in zip(grid, data.panels, strict=False):
+        figure, frames = multiples(
+            [panel.title for panel in data.panels],
+            value_scale([x for x, _ in points], 3 if columns_of(len(data.panels)) > 3 else 4),
+            value_scale([y for _, y in points], 5, margin=0.1),
+            xlabel=data.xlabel,
+            ylabel=data.ylabel,
+            handles=handles,
+        )
+        for frame, panel in zip(frames, data.panels, strict=True):
             if panel.others:
-                axes.plot(*zip(*panel.others, strict=True), "o", color=GREY, markersize=3.4, alpha=0.6, zorder=2)
-            axes.plot(
-                *zip(*panel.front, strict=True),
-                drawstyle="steps-post",
-                marker="o",
-                color=BLUE,
-                markerfacecolor="white",
-                markersize=5,
-                linewidth=1.4,
-                zorder=3,
-            )
+                x, y = zip(*panel.others, strict=True)
+                frame.line(x, y, color=GREY, marker="x", markersize=4, linestyle="", zorder=2)
+            x, y = zip(*panel.front, strict=True)
+            frame.line(x, y, color=BLUE, linewidth=1.4, drawstyle="steps-post", zorder=3)
+            frame.line(x, y, color=BLUE, marker="o", markerfacecolor=PAPER, markersize=5, linestyle="", zorder=3)
             if panel.chosen:
-                axes.plot(*panel.chosen, "o", color=BLUE, markersize=6, zorder=4)
-            axes.set_title(wrap(panel.title, 38), color=INK, loc="left")
-            axes.grid(color=FAINT, linewidth=0.6)
-            axes.set_axisbelow(True)
-            axes.xaxis.set_major_locator(MaxNLocator(4))
-        for place, axes in enumerate(grid):
-            axes.set_visible(place < len(data.panels))
-            if place + columns >= len(data.panels):
-                axes.tick_params(labelbottom=True)
-        figure.supxlabel(data.xlabel, fontsize=8.5)
-        figure.supylabel(data.ylabel, fontsize=8.5)
+                frame.line(*panel.chosen, color=BLUE, marker="o", markersize=6, linestyle="", zorder=4)
         return Drawing(figure)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from results.path import PartPath
-from results.plots.canvas import BLUE, FAINT, GREY, INK, MUTED, WIDTH, Drawing, drawing, wrap
+from results.plots.canvas import BLUE, FAINT, GREY, INK, MUTED, PAPER, WIDTH, Drawing, drawing, wrap
 
 
 def draw_path(data: PartPath) -> Drawing:
@@ -22,12 +22,12 @@ def draw_path(data: PartPath) -> Drawing:
             spread = 0.3 / max(1, len(arm.errors) - 1)
             heights = [place + (i - (len(arm.errors) - 1) / 2) * spread for i in range(len(arm.errors))]
             values = [value for _, value in arm.errors]
-            axes.plot(values, heights, "o", markersize=3.4, color=BLUE, alpha=0.45, markeredgewidth=0, zorder=2)
+            axes.plot(values, heights, "o", markersize=3.6, color=BLUE, alpha=0.5, markeredgewidth=0, zorder=2)
             if arm.error is None:
                 continue
             if arm.error.interval:
                 axes.hlines(place, arm.error.interval.low, arm.error.interval.high, color=BLUE, linewidth=2.2, zorder=3)
-            face = BLUE if arm.significant else "white"
+            face = BLUE if arm.significant else PAPER
             axes.plot(arm.error.mean, place, "o", color=BLUE, markerfacecolor=face, **_MARK, zorder=4)
         axes.set_ylim(len(data.arms) - 0.4, -0.6)
         axes.set_yticks(range(len(data.arms)), [wrap(arm.label, 44) for arm in data.arms])
@@ -45,9 +45,9 @@ _MARK: dict[str, Any] = {"markersize": 6.5, "markeredgewidth": 1.5, "linestyle":
 
 def _legend(figure: Figure) -> None:
     handles = [
-        Line2D([], [], marker="o", color=BLUE, markerfacecolor="white", label="mean", **_MARK),
+        Line2D([], [], marker="o", color=BLUE, markerfacecolor=PAPER, label="mean", **_MARK),
         Line2D([], [], color=MUTED, linewidth=2.2, label="95% interval"),
-        Line2D([], [], marker="o", markersize=3.4, color=MUTED, alpha=0.6, linestyle="", label="one seed"),
+        Line2D([], [], marker="o", markersize=3.6, color=MUTED, alpha=0.6, linestyle="", label="one seed"),
         Line2D([], [], marker="o", color=INK, label="filled: differs from the arm before", **_MARK),
     ]
     figure.legend(

@@ -2,48 +2,38 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from results.plots.canvas import BLUE, FAINT, GREY, INK, WIDTH, Drawing, drawing, wrap
+from results.manifest import Role
+from results.plots.canvas import GREY, ROLE_LOOKS, Drawing, columns_of, drawing, wrap
+from results.plots.multiples import multiples
+from results.plots.roles import role_handles
+from results.plots.scales import fraction_scale, value_scale
 from results.robust import Profile
 
 
-def draw_profiles(profiles: Sequence[Profile], reference: Profile | None) -> Drawing:
-    """A panel per arm on common axes, three a row: the arm's profile with its band, the reference's behind it in grey."""
-    columns = min(3, len(profiles))
-    rows = math.ceil(len(profiles) / columns)
+def draw_profiles(profiles: Sequence[Profile], reference: Profile | None, roles: Mapping[str, Role]) -> Drawing:
+    """A panel per arm on common axes: the arm's profile with its band, the reference's behind it in grey."""
+    kinds: list[Role] = [roles.get(one.arm, "ablated") for one in profiles]
+    taus = [float(t) for one in profiles for t in (one.taus[0], one.taus[-1])]
+    handles = role_handles(kinds, linewidth=1.6)
+    if reference is not None and len(profiles) > 1:
+        handles.append(Line2D([], [], color=GREY, linewidth=1.2, label=wrap(reference.title, 60)))
     with drawing():
-        figure = Figure(figsize=(WIDTH, 0.75 + rows * 1.75), layout="constrained")
-        grid = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
-        for axes, one in zip(grid, profiles, strict=False):
+        figure, frames = multiples(
+            [one.title for one in profiles],
+            value_scale(taus, 3 if columns_of(len(profiles)) > 3 else 5, margin=0.0),
+            fraction_scale(),
+            xlabel="test error τ, %",
+            ylabel="share of runs ≤ τ",
+            handles=handles,
+        )
+        for frame, one, kind in zip(frames, profiles, kinds, strict=True):
+            colour = ROLE_LOOKS[kind]["color"]
             if reference is not None and one is not reference:
-                axes.plot(reference.taus, reference.share, color=GREY, linewidth=1.2)
-            axes.fill_between(one.taus, one.low, one.high, color=BLUE, alpha=0.16, linewidth=0)
-            axes.plot(one.taus, one.share, color=BLUE, linewidth=1.6)
-            axes.set_title(wrap(one.title, 34 if columns == 3 else 60), color=INK, loc="left")
-            axes.grid(color=FAINT, linewidth=0.6)
-            axes.set_axisbelow(True)
-            axes.margins(x=0)
-            axes.xaxis.set_major_locator(MaxNLocator(5))
-        grid[0].set_ylim(-0.02, 1.04)
-        grid[0].set_yticks([0, 0.25, 0.5, 0.75, 1.0])
-        grid[0].yaxis.set_major_formatter(PercentFormatter(1.0))
-        for place, axes in enumerate(grid):
-            axes.set_visible(place < len(profiles))
-            if place + columns >= len(profiles):
-                axes.tick_params(labelbottom=True)
-        figure.supxlabel("test error τ, %", fontsize=8.5)
-        figure.supylabel("share of runs with at most τ", fontsize=8.5)
-        look: dict[str, Any] = {"loc": "outside upper left", "ncols": 2, "handlelength": 2.4, "borderpad": 0.1}
-        handles = [Line2D([], [], color=BLUE, linewidth=1.6, label="the panel's arm")]
-        if reference is not None:
-            handles.append(Line2D([], [], color=GREY, linewidth=1.2, label=wrap(reference.title, 60)))
-        figure.legend(handles=handles, **look)
+                frame.line(reference.taus, reference.share, color=GREY, linewidth=1.2)
+            frame.band(one.taus, one.low, one.high, colour)
+            frame.line(one.taus, one.share, color=colour, linewidth=1.6)
         return Drawing(figure)

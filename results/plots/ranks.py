@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from results.comparison import RankDiagram
-from results.plots.canvas import BLUE, FAINT, INK, MUTED, WIDTH, Drawing, drawing, wrap
+from results.plots.canvas import FAINT, INK, MUTED, WIDTH, Drawing, drawing, wrap
 
 _ROW = 0.3
 """Inches of a row: one for each arm, one for each bar."""
@@ -22,7 +22,7 @@ def draw_ranks(data: RankDiagram) -> Drawing:
     with drawing():
         figure = Figure(figsize=(WIDTH, 0.6 + _ROW * rows), layout="constrained")
         axes = figure.subplots()
-        axes.plot(data.ranks, range(arms), "o", color=BLUE, markersize=6.5, zorder=3)
+        axes.plot(data.ranks, range(arms), "o", color=INK, markersize=6.5, zorder=3)
         for place, rank in enumerate(data.ranks):
             _beside(axes, rank, place, f"{rank:.2f}")
         for place, (first, last) in enumerate(data.bars, start=arms):

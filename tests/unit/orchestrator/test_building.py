@@ -64,7 +64,7 @@ def test_without_a_terminal_there_is_a_line_for_each_piece_and_now_and_then_one_
         view.update(1, {"digits, seed 3": ("drawing flow", 250, 500)})
         view.update(2, {})
     lines = output.getvalue().splitlines()
-    assert lines[0] == "  0/2 seed blocks; digits, seed 3, flow: training 25 %"
+    assert lines[0] == "  0/2 seed blocks; digits, seed 3, flow: training 25%"
     assert len(lines) == 3 + 2
     assert lines[-2:] == ["  1/2 seed blocks", "  2/2 seed blocks"]
 
@@ -76,6 +76,6 @@ def test_a_terminal_shows_the_running_tasks_as_far_as_there_is_room() -> None:
     view.update(0, {f"seed {i}": ("training", i, 20) for i in range(MOST_LINES + 3)})
     console.print(view._render())
     shown = output.getvalue()
-    assert "seed 7: training 35 %" in shown
+    assert "seed 7: training 35%" in shown
     assert "seed 8:" not in shown
     assert "and 3 more" in shown

@@ -22,7 +22,7 @@ def names(conditions: Any, **data: Any) -> list[str]:
 
 def test_without_conditions_there_is_the_studys_own() -> None:
     assert names(()) == ["digits-4l-50s"]
-    assert make_condition(DATA, TRAINING, {}).info.title == "digits, 4 labels per class, 50 % synthetic"
+    assert make_condition(DATA, TRAINING, {}).info.title == "digits, 4 labels per class, 50% synthetic"
 
 
 def test_a_grid_is_every_combination_the_last_field_fastest() -> None:

@@ -39,7 +39,7 @@ def test_a_folder_beside_the_study_is_planned(pets: Path, tmp_path: Path) -> Non
     assert study.data.dataset == f"folder:{pets}"
     plan = make_plan(study)
     assert plan.conditions[0].info.name == "folder-pets-2l-50s"
-    assert plan.conditions[0].info.title == "pets, 2 labels per class, 50 % synthetic"
+    assert plan.conditions[0].info.title == "pets, 2 labels per class, 50% synthetic"
     assert plan.cells[0].trial({}, 0, "evaluate").data.dataset == f"folder:{pets}"
 
 

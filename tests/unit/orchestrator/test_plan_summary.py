@@ -65,7 +65,7 @@ def test_the_table_has_a_row_for_each_cell(tmp_path):
     summary = summarise_plan(loaded, tmp_path / "runs")
     before = shown(plan_table(summary))
     assert len(plan_table(summary).rows) == len(summary["cells"]) == 3
-    assert before.count("condition: digits, 2 labels per class, 30 % synthetic") == before.count("digits") == 1
+    assert before.count("condition: digits, 2 labels per class, 30% synthetic") == before.count("digits") == 1
     assert "trial time" not in before
     run_made_up_trials(make_plan(loaded.spec), tmp_path / "runs", limit=12)
     assert "trial time" in shown(plan_table(summarise_plan(loaded, tmp_path / "runs")))

@@ -196,11 +196,11 @@ SINGLE_PROBLEMS = [
     ("training: {momentum: 1}", "s.yaml:5: training.momentum: must be 0 or more and below 1, got 1"),
     (
         "training: {momentum: 90}",
-        "s.yaml:5: training.momentum: must be 0 or more and below 1, got 90; for 90 % write 0.9",
+        "s.yaml:5: training.momentum: must be 0 or more and below 1, got 90; for 90% write 0.9",
     ),
     (
         "conditions: {data.contamination: [0, 75]}",
-        "s.yaml:5: conditions: contamination: must be from 0 to 0.95, got 75; for 75 % write 0.75",
+        "s.yaml:5: conditions: contamination: must be from 0 to 0.95, got 75; for 75% write 0.75",
     ),
     ("evaluate: {seeds: 0}", "s.yaml:5: evaluate.seeds: must be from 1 to 10,000 seeds, got 0"),
     ("evaluate: {seeds: -6}", "s.yaml:5: evaluate.seeds: must be from 1 to 10,000 seeds, got -6"),
@@ -574,7 +574,7 @@ def test_mistakes_in_the_data_condition(study: Study, data: str, message: str) -
 
 @pytest.mark.parametrize(
     ("written", "ending"),
-    [("75", "got 75; for 75 % write 0.75"), ("1.5", "got 1.5"), ("96", "got 96"), ("-20", "got -20")],
+    [("75", "got 75; for 75% write 0.75"), ("1.5", "got 1.5"), ("96", "got 96"), ("-20", "got -20")],
 )
 def test_percent_where_a_share_is_wanted_gets_its_remedy_where_that_would_do(
     study: Study, written: str, ending: str

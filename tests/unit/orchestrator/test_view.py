@@ -85,7 +85,7 @@ def test_elsewhere_it_is_plain_lines(tmp_path):
 def test_quiet_says_nothing_and_verbose_has_a_line_for_every_trial(tmp_path, terminal):
     assert shown(driver_in(tmp_path / "quiet"), terminal=terminal, quiet=True) == ""
     text = shown(driver_in(tmp_path / "verbose"), terminal=terminal, verbose=True)
-    assert "rsmatch, digits-2l-50s, tune 0, seed 1000000: completed, val error 30.00 %, 10 steps, " in text
+    assert "rsmatch, digits-2l-50s, tune 0, seed 1000000: completed, val error 30.00%, 10 steps, " in text
     assert "failed: rsmatch, tune 1: diverged" in text
 
 

@@ -175,6 +175,8 @@ def test_the_figure_is_drawn_with_all_arms_and_has_its_data(tmp_path):
     assert "Two shares" not in figure.caption
     two = contamination_figure(responses((CONDITIONS[0], CONDITIONS[2]))[0])
     assert "Two shares were measured" in two.caption
+    (axes,) = two.drawing.figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [arm.title for arm in found.contamination[0].arms]
 
 
 def test_many_arms_have_a_panel_each():
@@ -182,6 +184,8 @@ def test_many_arms_have_a_panel_each():
     errors = {c: {name: {s: 10 + BLOCK[s] + r for s in SEEDS} for name, *_ in many} for c, r in RATIOS.items()}
     (found,) = responses(errors=errors, arms=many)
     figure = contamination_figure(found)
-    assert len([axes for axes in figure.drawing.figure.axes if axes.get_visible()]) == 8
+    said = [text.get_text() for text in figure.drawing.figure.axes[0].texts]
+    assert {arm.title for arm in found.arms} <= set(said)
+    assert said.count("test error, %") == 2
     single = {c: {name: {1: 10.0 + r} for name, *_ in many} for c, r in RATIOS.items()}  # no band, but a line
     assert contamination_figure(responses(errors=single, arms=many)[0]).drawing.svg

@@ -6,7 +6,8 @@ import pytest
 from results.arrays import ArraysDamaged
 from results.cells import select_records
 from results.feature_maps import discriminant_plane, feature_maps, read_features
-from results.plots.images import draw_feature_maps
+from results.plots.feature_maps import MOST_COLOURS, draw_feature_maps
+from results.plots.labels import beside
 from results.report import write_report
 from results.tables import table_of_cells
 from tests.unit.results.factories import features, manifest, pictures, study_records, write_study
@@ -48,6 +49,51 @@ def test_shares_are_those_nearest_to_their_classs_real_images(study):
     np.savez(path, **{**arrays, "features": moved})
     (far,) = maps(one, records, folder)
     assert (far.real_at_home, far.synthetic_at_home) == (1, 0.75)
+
+
+def test_the_unit_of_the_plane_is_the_spread_of_real_images_within_their_classes(study):
+    one, records, folder, first = study
+    features(folder, first["rsmatch"].trial_id)
+    (found,) = maps(one, records, folder)
+    real, kinds = found.points[~found.synthetic], found.classes[~found.synthetic]
+    centres = np.stack([real[kinds == k].mean(axis=0) for k in found.kinds])
+    assert found.kinds.tolist() == sorted(set(kinds.tolist()))
+    np.testing.assert_allclose(found.centres, centres, atol=1e-9)
+    away = real - centres[np.searchsorted(found.kinds, kinds)]
+    np.testing.assert_allclose(np.sqrt(np.square(away).mean(axis=0)), 1)
+    np.testing.assert_allclose(real.mean(axis=0), 0, atol=1e-9)
+
+
+def test_every_panel_says_what_share_of_how_many_is_at_home(study):
+    one, records, folder, first = study
+    features(folder, first["rsmatch"].trial_id)
+    figure = draw_feature_maps(maps(one, records, folder), [f"digit {k}" for k in range(10)]).figure
+    said = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert "RSMatch: synthetic images" in said
+    assert "100% of 48 nearest to their own class" in said
+    assert "100% of 48 nearest to the class that they were asked for" in said
+    assert said.count("digit 1") == 2
+
+
+def test_more_classes_than_colours_have_none(study):
+    one, records, folder, first = study
+    features(folder, first["rsmatch"].trial_id)
+    (found,) = maps(one, records, folder)
+    many = replace(found, classes=np.arange(len(found.classes)) % (MOST_COLOURS + 15))
+    assert b"#0072b2" not in draw_feature_maps([many], ()).svg.lower()
+    assert b"#0072b2" in draw_feature_maps([found], ()).svg.lower()
+
+
+def test_names_cover_neither_each_other_nor_what_they_name():
+    random = np.random.default_rng(3)
+    anchors = 2 + 0.3 * random.normal(size=(9, 2))
+    sizes = np.tile([0.6, 0.17], (9, 1))
+    places = np.array(beside(anchors, sizes, random.uniform(0, 4, size=(300, 2)), (4.2, 4.0)))
+    apart = np.abs(places[:, None] - places) >= sizes
+    assert apart.any(axis=2)[~np.eye(9, dtype=bool)].all()
+    assert (np.abs(places[:, None] - anchors) >= sizes / 2).any(axis=2).all()
+    assert (places >= sizes / 2).all()
+    assert (places <= (4.2, 4.0) - sizes / 2).all()
 
 
 def test_without_synthetic_images_there_is_nothing_to_show(study):

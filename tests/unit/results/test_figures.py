@@ -6,14 +6,18 @@ from matplotlib.figure import Figure
 
 from results import figures
 from results.arrays import ArraysDamaged
+from results.captions.curves import learning_curves_figure
+from results.captions.effects import effects_figure
 from results.cells import select_records
 from results.figures import PSEUDO_LABEL_METRICS
 from results.last_step import DETECTOR_METRICS
-from results.plots.canvas import Drawing, drawing
+from results.plots.canvas import ROLE_LOOKS, Drawing, columns_of, drawing, line_looks
 from results.plots.effects import draw_effects
+from results.plots.feature_maps import _CLASS_COLOURS
 from results.plots.fronts import draw_fronts
 from results.plots.images import draw_pictures
 from results.plots.panels import draw_panels
+from results.render.page_svg import DARK
 from results.statistics import mean_interval
 from results.tables import main_table, table_of_cells
 from tests.unit.results.factories import manifest, pictures, record, rich_study, study_records
@@ -40,21 +44,106 @@ def test_effects_are_the_tables_differences(study):
 
 
 def test_far_off_baselines_get_an_axis_of_their_own(study):
-    components, baselines = figures.effect_groups(figures.effects(study[0]))
-    assert {e.baseline for e in components.effects} == {False}
-    assert baselines.high > 2 * components.high
-    assert all(
-        g.low <= e.interval.low and e.interval.high <= g.high for g in (components, baselines) for e in g.effects
-    )
+    near, far = figures.effect_groups(figures.effects(study[0]))
+    assert [e.arm for e in near.effects][-1] == "fixmatch"
+    assert [e.arm for e in far.effects] == ["supervised"]
+    assert (near.far, far.far) == (False, True)
+    assert far.high > 2 * near.high
+    assert all(g.low <= e.interval.low and e.interval.high <= g.high for g in (near, far) for e in g.effects)
+    assert "have an axis of their own" in effects_figure(figures.effects(study[0])).caption
 
 
 def test_baselines_of_the_same_size_share_the_axis():
     one = manifest()
     errors = dict.fromkeys([a.name for a in one.arms], 10.0) | {"fixmatch": 11.0}
-    table = table_of_cells(one, select_records(one, study_records(one, errors))).conditions[0]
-    first, second = figures.effect_groups(figures.effects(table))
-    assert (first.low, first.high) == (second.low, second.high)
-    assert first.low < 0 < first.high
+    data = figures.effects(table_of_cells(one, select_records(one, study_records(one, errors))).conditions[0])
+    (group,) = figures.effect_groups(data)
+    assert {e.baseline for e in group.effects} == {False, True}
+    assert group.low < 0 < group.high
+    figure = effects_figure(data)
+    assert len(figure.drawing.figure.axes) == 1
+    assert "axis of their own" not in figure.caption
+
+
+def curves_panel(means, half_width=0.0, arm="a"):
+    steps, mean = np.arange(len(means)), np.array(means, float)
+    low, high = np.maximum(mean - half_width, 0), np.minimum(mean + half_width, 100)
+    one = figures.Line(label=arm, metric="val_error", seeds=3, steps=steps, mean=mean, low=low, high=high)
+    return figures.Panel(arm=arm, title=arm, lines=(one,))
+
+
+def test_the_error_axis_contains_the_bands():
+    axis = figures.error_axis([curves_panel([40, 30, 25], 8)])
+    assert axis.low <= 17
+    assert axis.high >= 48
+    assert not axis.cuts
+    wide = figures.error_axis([curves_panel([70, 30, 15], 60)])
+    assert (wide.low, wide.high, wide.cuts, wide.logarithmic) == (0, 100, False, False)
+
+
+def test_a_band_far_wider_than_the_means_spread_is_cut_and_the_caption_says_so():
+    panels = [curves_panel([32, 31, 30], 0.2), curves_panel([32, 31, 30], 25, arm="b")]
+    axis = figures.error_axis(panels)
+    assert axis.cuts
+    assert axis.high - axis.low < 10
+    assert "it is cut off" in learning_curves_figure(panels, "a", "a").caption
+    assert "cut off" not in learning_curves_figure(panels[:1], "a", "a").caption
+
+
+def test_errors_that_fall_far_and_are_known_well_are_on_a_logarithmic_scale():
+    assert figures.error_axis([curves_panel([80, 10, 1], 0.1)]).logarithmic
+    assert not figures.error_axis([curves_panel([80, 10, 1], 5)]).logarithmic
+    assert not figures.error_axis([curves_panel([80, 10, 0])]).logarithmic
+
+
+@pytest.mark.parametrize(
+    ("panels", "columns"), [(0, 1), (1, 1), (3, 3), (4, 4), (5, 3), (6, 3), (7, 4), (8, 4), (9, 3), (10, 4), (12, 4)]
+)
+def test_rows_of_panels_are_even(panels, columns):
+    assert columns_of(panels) == columns
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 7])
+def test_axes_are_named_beside_the_panels_that_they_belong_to(count):
+    drawn = draw_panels(
+        [curves_panel([60, 40, 30], 5, arm=f"arm {i}") for i in range(count)], ylabel="error", fraction=False
+    )
+    (axes,) = drawn.figure.axes
+    texts = [(t.get_text(), *t.get_position()) for t in axes.texts]
+    panels = {name: (x, y) for name, x, y in texts if name.startswith("arm")}
+    steps = [(x, y) for name, x, y in texts if name == "training step"]
+    rows = sorted({y for _, y in panels.values()})
+    assert len(panels) == count
+    assert len([name for name, *_ in texts if name == "error"]) == len(rows)
+    lefts = [x for x, y in panels.values() if y == rows[-1]]
+    assert len(steps) == (1 if count % columns_of(count) == 0 else 2)
+    assert min(lefts) < steps[0][0] < max(lefts) + drawn.figure.get_figwidth() / columns_of(count)
+    assert all(0 < y - max(row for row in rows if row < y) < 2.4 for _, y in steps)
+
+
+def test_arms_have_the_colour_of_their_role_in_every_figure(study):
+    colours = {role: str(look["color"]).lower().encode() for role, look in ROLE_LOOKS.items()}
+    shown = [
+        draw_effects(figures.effects(study[0])).svg.lower(),
+        draw_panels(figures.learning_curves(*study), ylabel="%", fraction=False, backdrop_label="RSMatch").svg.lower(),
+    ]
+    assert all(colours["ablated"] in svg and colours["baseline"] in svg for svg in shown)
+    assert not any(colours["oracle"] in svg for svg in shown)
+
+
+def test_every_colour_but_those_between_light_and_dark_has_one_for_dark_paper(study):
+    both = {"#56b4e9", "#e69f00", "#8b96a1", "#cc6677"}
+    used = {c.lower() for c in (*_CLASS_COLOURS, *(str(look["color"]) for look in line_looks(["baseline"] * 6)))}
+    used |= {str(look["color"]).lower() for look in ROLE_LOOKS.values()}
+    assert used <= set(DARK) | both
+    assert "#000000" not in used  # an SVG does not write it out, so nothing can replace it
+
+
+def test_lines_in_one_picture_differ_without_colour():
+    roles = ["full", "baseline", "baseline", "oracle", "oracle", "ablated"]
+    looks = line_looks(roles)
+    assert len({look["marker"] for look in looks}) == len({str(look["linestyle"]) for look in looks}) == 6
+    assert len({look["color"] for look in looks}) == 6
 
 
 def test_line_is_mean_and_interval_at_the_steps_that_all_seeds_share():
@@ -69,6 +158,13 @@ def test_line_is_mean_and_interval_at_the_steps_that_all_seeds_share():
     expected = mean_interval([50.0, 54.0]).interval
     assert (found.low[0], found.high[0]) == (expected.low, expected.high)
     assert found.seeds == 2
+
+
+def test_bands_stay_on_the_scale():
+    curves = [record(seed=s, curves={"val_error": [(10, 10.0 * s)], "coverage_real": [(10, 0.3 * s)]}) for s in (1, 2)]
+    errors, shares = figures.line(curves, "val_error", ""), figures.line(curves, "coverage_real", "", most=1.0)
+    assert (errors.low[0], errors.high[0]) == (0, mean_interval([10.0, 20.0]).interval.high)
+    assert (shares.low[0], shares.high[0]) == (0, 1)
 
 
 def test_line_of_one_seed_has_a_band_of_no_width():
