@@ -12,7 +12,7 @@ from tests.tools import CHROMIUM
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-SECONDS = 60_000
+SECONDS = 180_000
 """Milliseconds that a page may take; the machine may be busy."""
 
 
