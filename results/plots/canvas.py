@@ -25,7 +25,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from results.manifest import Role
-from results.plots.fonts import typeface
+from results.plots.fonts import typefaces
 
 WIDTH = 9.0
 """Inches: text stays readable at the width of a page of paper, and of a laptop."""
@@ -126,7 +126,7 @@ class Drawing:
 @contextmanager
 def drawing() -> Iterator[None]:
     """The style, while axes are made and filled."""
-    with mpl.rc_context({**_STYLE, "font.family": [typeface()]}), warnings.catch_warnings():
+    with mpl.rc_context({**_STYLE, "font.family": typefaces()}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
