@@ -34,7 +34,7 @@ def _answer(table: MainTable) -> str:
         lines = []
         for one in passages:
             heading = f"**{escape(one.heading)}.** " if one.heading else ""
-            lines += [f"- {heading}{escape(sentence)}" for sentence in one.sentences]
+            lines.append(f"- {heading}{escape(' '.join(one.sentences))}")
         parts += ["\n".join(lines)] if lines else []
     return "\n\n".join(parts)
 
