@@ -67,12 +67,18 @@ class MirrorError(AblateError):
     """MLflow and the ledger could not be brought together; the message is one line for the user."""
 
 
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of `names` that an unknown name was probably meant to be; None where none is near."""
+    near = difflib.get_close_matches(name.lower()[:100], list(names), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest of `names`, or where none is near, the first of them."""
     known = list(names)
-    near = difflib.get_close_matches(name.lower()[:100], known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean '{near[0]}'?"
+    near = nearest(name, known)
+    if near is not None:
+        return f"; did you mean '{near}'?"
     if not known:
         return "; there are none here"
     more = ", …" if len(known) > LISTED_NAMES else ""

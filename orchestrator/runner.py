@@ -138,8 +138,11 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
             reopened=OpenTrials(folders.open).by_search(),
         )
         remember_sources(folders.study, plan)
-        described = manifest(plan, loaded, decisions, _seeds_before(folders.study, study.seed_list, records))
-        asks_otherwise = _asks_otherwise(folders.study, described)
+        before = _manifest_before(folders.study)
+        evaluated = any("test_error" in r.metrics for r in records)
+        earlier_seeds = before.seeds_before(study.seed_list, evaluated) if before else ()
+        described = manifest(plan, loaded, decisions, earlier_seeds)
+        asks_otherwise = before is not None and _asks_otherwise(before, described)
         described.save(folders.study)
         outcome = RunOutcome(folders=folders, plan=plan)
         uri = options.mlflow_uri or tracking_uri(options.runs)
@@ -308,12 +311,16 @@ def _written(mirror: MirrorProcess) -> str:
     return status.error or (f"{status.written} of {status.total} trials" if status.total else "")
 
 
-def _asks_otherwise(study_dir: Path, described: StudyManifest) -> bool:
-    """Whether the last run's report answers something else, such as other seeds or arms, although perhaps no trial is missing."""
+def _manifest_before(study_dir: Path) -> StudyManifest | None:
+    """The last run's; None where there was none, or its manifest is damaged."""
     try:
-        before = StudyManifest.load(study_dir)
+        return StudyManifest.load(study_dir)
     except (FileNotFoundError, ManifestDamaged):
-        return False
+        return None
+
+
+def _asks_otherwise(before: StudyManifest, described: StudyManifest) -> bool:
+    """Whether the last run's report answers something else, such as other seeds or arms, although perhaps no trial is missing."""
     one, other = (
         (m.question, m.negligible, m.evaluation_seeds, [(c.arm, c.condition, c.cell, c.search) for c in m.cells])
         for m in (before, described)
@@ -343,17 +350,6 @@ def decide(plan: Plan, records: Sequence[TrialRecord], study_dir: Path, decision
     if undecided:
         raise ChangedSinceRecorded(changed_message(study_dir, undecided))
     return decisions
-
-
-def _seeds_before(
-    study_dir: Path, seeds: tuple[int, ...], records: Sequence[TrialRecord]
-) -> tuple[tuple[int, ...], ...]:
-    """Evaluation seeds of earlier runs whose results could be read; none where the manifest is new or damaged."""
-    try:
-        before = StudyManifest.load(study_dir)
-    except (FileNotFoundError, ManifestDamaged):
-        return ()
-    return before.seeds_before(seeds, evaluated=any("test_error" in r.metrics for r in records))
 
 
 def manifest(

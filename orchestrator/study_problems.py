@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import operator
-import re
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.errors import did_you_mean, quoted
+from orchestrator.errors import did_you_mean, nearest, quoted
 from orchestrator.yaml_source import KeyPath, as_text, describe
 
 
@@ -81,9 +80,9 @@ def _finding(details: Any, model: type[BaseModel], prefix: KeyPath) -> Finding:
 def _unknown_key(model: type[BaseModel], place: KeyPath, at: KeyPath) -> Finding:
     name, prefix = str(place[-1]), at[: len(at) - len(place)]
     known = list(_model_at(model, place[:-1]).model_fields)
-    ending, meant = did_you_mean(name, known), None
-    if found := re.search(r"did you mean '(.+)'", ending):
-        meant = (*at[:-1], found[1])
+    ending, near, meant = did_you_mean(name, known), nearest(name, known), None
+    if near is not None:
+        meant = (*at[:-1], near)
     elif homes := [p for p in _field_paths(model) if p[-1] == name]:
         home = min(homes, key=lambda p: len(".".join(p)))
         ending, meant = f"; did you mean '{'.'.join(home)}'?", (*prefix, *home)
