@@ -88,7 +88,8 @@ def test_interval_of_the_improvement_is_that_of_a_literal_jackknife(seeds, condi
         return scipy.special.logit(metrics.probability_of_improvement(-x[rows], -y[rows]))
 
     without = [logit([s for s in range(seeds) if s != left]) for left in range(seeds)]
-    error = np.sqrt((seeds - 1) / seeds * np.sum((without - np.mean(without)) ** 2))
+    influence = (seeds - 1) * (np.mean(without) - np.array(without))
+    error = np.sqrt(np.sum(influence**2)) / seeds
     middle, half = logit(list(range(seeds))), scipy.stats.t.ppf(0.975, seeds - 1) * error
     found = r.improvement_interval(x, y)
     assert (found.low, found.high) == pytest.approx(tuple(scipy.special.expit([middle - half, middle + half])))
