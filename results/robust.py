@@ -142,8 +142,10 @@ def improvement_interval(first: Array, second: Array) -> Interval | None:
     Jackknife over seeds, each left out of both arms together (Arvesen 1969, "Jackknifing U-statistics"), on the logit scale and
     with Student's t of n-1 degrees of freedom: the logit keeps the interval between 0 and 1, and near its ends a bootstrap's is
     far too narrow. Its variance is Σ U_i² / n², with U_i = (n-1) times what leaving seed i out changes (Efron 1982, chapter 6): the
-    plain jackknife's is n / (n-1) times that, and too large (Efron and Stein 1981). None where every run of one arm errs less than every one of the other: what is seen then does not say how far
-    from certain that is.
+    plain jackknife's is n / (n-1) times that, and too large (Efron and Stein 1981).
+
+    None where every run of one arm errs less than every one of the other: what is seen then does not say how far from certain
+    that is.
     """
     points = _wins(first, second)
     n, most = len(points), 2 * first.shape[1]
