@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import StudyBusy
-from trainables.files import TEMPORARY_PREFIX
+from trainables.files import NotOrdinary, file_system_age, open_ordinary, read_ordinary
+from trainables.processes import lives, machine, process_start
 
 BEAT_SECONDS = 5.0
 DEAD_SECONDS = 60.0
@@ -53,15 +54,25 @@ class Holder:
         """As it stands in the file, always of the same length."""
         return json.dumps(asdict(self)).encode().ljust(_CONTENT_BYTES)
 
+    @classmethod
+    def read(cls, about: dict[str, Any]) -> Holder:
+        """From what a file or an object store says. Raises TypeError or ValueError where it does not fit."""
+        holder = cls(**about)
+        kinds = {"process": int, "beat": int, "released": bool}
+        wrong = [name for name, value in asdict(holder).items() if type(value) is not kinds.get(name, str)]
+        if wrong or not 0 < holder.process < 2**31:
+            raise ValueError(f"{', '.join(wrong) or 'process'}: not what a driver writes")
+        return holder
+
     @property
     def gone(self) -> bool:
         """Whether it surely ended: it said so, or its process is not on this machine any more."""
-        return self.released or (self.machine == _machine() and _process_start(self.process) != self.process_start)
+        return self.released or (self.machine == machine() and not lives(self.process, self.process_start))
 
     @property
     def here(self) -> bool:
         """Whether its process is alive on this machine."""
-        return self.machine == _machine() and not self.gone
+        return self.machine == machine() and not self.gone
 
 
 @contextmanager
@@ -92,8 +103,10 @@ def study_lock(path: Path, notify: Callable[[str], None] = lambda _: None) -> It
 def is_held(path: Path) -> bool:
     """Whether a driver on this host holds the lock `path`."""
     try:
-        with path.open("rb") as handle:
+        with open_ordinary(path) as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except NotOrdinary:
+        return False
     except OSError as problem:
         return problem.errno in (errno.EWOULDBLOCK, errno.EACCES)
     return False
@@ -103,9 +116,9 @@ def this_process() -> Holder:
     """As which this process holds a turn."""
     return Holder(
         host=platform.node(),
-        machine=_machine(),
+        machine=machine(),
         process=os.getpid(),
-        process_start=_process_start(os.getpid()),
+        process_start=process_start(os.getpid()),
         since=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -205,14 +218,10 @@ def _stands_still(file: Path, holder: Holder | None, notify: Callable[[str], Non
 
 def _age(file: Path) -> float:
     """Seconds since the file changed, by the clock of its file system."""
-    probe = file.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-clock")
     try:
-        probe.write_bytes(b"")
-        return probe.stat().st_mtime - file.stat().st_mtime
+        return file_system_age(file)
     except FileNotFoundError:
         return 0.0
-    finally:
-        probe.unlink(missing_ok=True)
 
 
 def _turns(path: Path) -> dict[int, Path]:
@@ -227,16 +236,16 @@ def _newest(path: Path) -> tuple[int, Path]:
 
 
 def _content(file: Path) -> bytes:
-    with suppress(FileNotFoundError):
-        return file.read_bytes()
+    with suppress(FileNotFoundError, NotOrdinary):
+        return read_ordinary(file)
     return b""
 
 
 def _read(file: Path) -> Holder | None:
     """The holder; None where the file does not say, because it is being written or is damaged."""
     try:
-        return Holder(**json.loads(_content(file)))
-    except (ValueError, TypeError):
+        return Holder.read(json.loads(_content(file)))
+    except (ValueError, TypeError, RecursionError):
         return None
 
 
@@ -252,32 +261,3 @@ def _busy(path: Path, holder: Holder | None) -> StudyBusy:
 
 def _name(holder: Holder | None) -> str:
     return "another process" if holder is None else f"process {holder.process} on {holder.host}"
-
-
-def _machine() -> str:
-    """One boot of one kernel and one space of process numbers there (a container has its own)."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:  # not Linux
-        return platform.node()
-
-
-def _process_start(process: int) -> str:
-    """When a process began; empty where there is none. A process that is dead and not yet waited for counts as none."""
-    try:
-        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "" if Path("/proc/self").exists() else _exists(process)
-    state, *fields = stat.rpartition(")")[2].split()
-    return "" if state in "ZX" else fields[18]
-
-
-def _exists(process: int) -> str:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        return "unknown"
-    return "unknown"

@@ -96,8 +96,8 @@ class _Claim:
         try:
             about = json.loads(self._study.read(name))
             held = bool(about.pop("held"))
-            return Holder(**about), held
-        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+            return Holder.read(about), held
+        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None, True
 
     def start(self) -> None:

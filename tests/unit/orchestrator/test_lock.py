@@ -28,7 +28,7 @@ path, host, watched = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 lock.BEAT_SECONDS, lock.DEAD_SECONDS = 0.05, watched
 if host:
     lock.platform.node = lambda: host
-    lock._machine = lambda: host
+    lock.machine = lambda: host
     lock._flock = lambda handle: True
 try:
     with lock.study_lock(path):
@@ -72,7 +72,7 @@ def path(tmp_path: Path) -> Path:
 def apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(lock, "DEAD_SECONDS", 1.0)
-    monkeypatch.setattr(lock, "_machine", lambda: "here")
+    monkeypatch.setattr(lock, "machine", lambda: "here")
     monkeypatch.setattr(lock, "_flock", lambda handle: True)
 
 
@@ -127,7 +127,7 @@ def test_a_process_number_that_came_again_is_not_the_holder(path: Path, monkeypa
     monkeypatch.setattr(lock, "_stands_still", lambda *_: pytest.fail("nothing is to be waited for"))
     path.parent.mkdir()
     past = Holder(
-        host="vm", machine=lock._machine(), process=os.getpid(), process_start="1", since="2025-01-01T00:00:00+00:00"
+        host="vm", machine=lock.machine(), process=os.getpid(), process_start="1", since="2025-01-01T00:00:00+00:00"
     )
     (path.parent / "run.lock.7").write_bytes(past.encoded())
     with study_lock(path):

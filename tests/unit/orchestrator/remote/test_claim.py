@@ -72,9 +72,9 @@ def test_a_driver_elsewhere_that_died(remote, elsewhere, monkeypatch):
 def test_a_driver_that_was_killed_on_this_machine(remote, monkeypatch):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        from orchestrator.lock import _process_start
+        from trainables.processes import process_start
 
-        held = replace(this_process(), process=child.pid, process_start=_process_start(child.pid))
+        held = replace(this_process(), process=child.pid, process_start=process_start(child.pid))
         write(remote, "killed", held)
         with pytest.raises(StudyBusy), claimed(remote):
             pass
