@@ -13,7 +13,7 @@ prepare_environment()  # mlflow reads its environment while it is imported, so t
 
 from orchestrator.errors import MirrorError  # noqa: E402
 from orchestrator.mirror.checking import Difference, check, discard_changed  # noqa: E402
-from orchestrator.mirror.connection import StoreUnavailable  # noqa: E402
+from orchestrator.mirror.database import StoreUnavailable  # noqa: E402
 from orchestrator.mirror.store import MLflowStore  # noqa: E402
 from orchestrator.mirror.syncing import SyncResult, sync  # noqa: E402
 

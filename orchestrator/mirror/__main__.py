@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.mirror.messages import keep_secrets_out_of_output
 from orchestrator.mirror_process import PROGRESS_NAME, MirrorStatus
 from results.manifest import MANIFEST_NAME
 
@@ -149,4 +150,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    keep_secrets_out_of_output()
     sys.exit(main())

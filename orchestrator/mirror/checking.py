@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from orchestrator.mirror.content import cell_key, trial_key
+from orchestrator.mirror.moved import Moved
 from orchestrator.mirror.run_content import RunContent
 from orchestrator.mirror.store import MLflowStore, StoredRun
 from orchestrator.mirror.wanted import Wanted, read_wanted
+from trainables.files import file_inside
 
 SHOWN_CHARACTERS = 60
 
@@ -47,6 +49,7 @@ def discard_changed(study_dir: Path, store: MLflowStore | str) -> None:
     What somebody changed or noted in such a run goes to the bin with it. Raises what `check` does.
     """
     store = MLflowStore(store) if isinstance(store, str) else store
+    store.follow()
     for run_id in dict.fromkeys(d.run_id for d in check(study_dir, store) if d.run_id is not None):
         store.delete(run_id)
 
@@ -60,6 +63,11 @@ def _differences(
             yield Difference(run=run.name, run_id=run.run_id, what=f"is there twice, as {by_key[run.key].run_id} too")
         by_key.setdefault(run.key, run)
     points = store.point_counts(wanted.manifest.study)
+    moved = next((m for m in store.moved() if m.experiment == wanted.manifest.study), None)
+    if moved is not None:
+        root = by_key.get(wanted.root.key)
+        what = f"artifacts: in {moved.old} by MLflow, beside the moved store by its place"
+        yield Difference(run=wanted.root.name, run_id=root.run_id if root else None, what=what)
     expected: set[str] = set()
     trials = {trial_key(record) for record in wanted.records}
     for content, parent in _expected(wanted):
@@ -76,7 +84,10 @@ def _differences(
         # a cell's metrics have a history, as it grew; a trial's record is one whole
         trial = content.key in trials
         counted = points.get(found.run_id, {}) if points is not None and trial else None
-        for what in [*_compare(content, found, counted, trial), *_missing_files(content, found, store, study_dir)]:
+        for what in [
+            *_compare(content, found, counted, trial),
+            *_missing_files(content, found, store, study_dir, moved),
+        ]:
             yield Difference(run=content.name, run_id=found.run_id, what=what)
     for run in by_key.values():
         if run.key not in expected:
@@ -123,12 +134,14 @@ def _mappings(kind: str, ours: Mapping[str, object], theirs: Mapping[str, object
             yield f"{kind} {key}: {_short(theirs[key])} in MLflow, {_short(ours[key])} in the ledger"
 
 
-def _missing_files(content: RunContent, run: StoredRun, store: MLflowStore, study_dir: Path) -> Iterator[str]:
-    paths = [*content.files, *(path for path in content.attached if (study_dir / path).is_file())]
-    if content.log and (study_dir / content.log).is_file():
+def _missing_files(
+    content: RunContent, run: StoredRun, store: MLflowStore, study_dir: Path, moved: Moved | None
+) -> Iterator[str]:
+    paths = [*content.files, *(path for path in content.attached if file_inside(study_dir, path))]
+    if content.log and file_inside(study_dir, content.log):
         paths.append(f"log/{PurePosixPath(content.log).name}")
     if paths:
-        there = store.artifact_paths(run.run_id)
+        there = store.artifact_paths(run.run_id, moved)
         yield from (f"artifact {path}: not in MLflow" for path in paths if path not in there)
 
 

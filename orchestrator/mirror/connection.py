@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -10,29 +9,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from orchestrator.addresses import sqlite_path, sqlite_uri, without_secrets
 from orchestrator.errors import MirrorError
-from orchestrator.mirror.messages import in_words
-from orchestrator.mirror_process import without_secrets
+from orchestrator.mirror.database import HEADER, StoreUnavailable, Tracking, complete
+from orchestrator.mirror.messages import in_words, keep_secrets_out_of_logs
+from orchestrator.mirror.moved import FOLDER, Moved, follow_the_store, moved
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # between MLflow and SQLAlchemy, not ours to mend
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy.engine import make_url
     from sqlalchemy.exc import SQLAlchemyError
 
 ARTIFACT_ROOT = "MLFLOW_DEFAULT_ARTIFACT_ROOT"
 """As `mlflow server` reads it."""
-_SQLITE = "sqlite:///"
-_SQLITE_HEADER = b"SQLite format 3\x00"
 _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
 
-for _name in ("mlflow", "alembic"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-class StoreUnavailable(MirrorError):
-    """The store does not answer, or is not a store. Nothing is lost: the next sync goes on from here."""
+keep_secrets_out_of_logs()
 
 
 class ContentRefused(MirrorError):
@@ -61,12 +56,32 @@ class Connection:
                 "use sqlite:////absolute/path/mlflow.db or a server's http address"
             )
         self.is_server = scheme in ("http", "https") or scheme.startswith("databricks")
-        self.sqlite_file = Path(uri.removeprefix(_SQLITE)).absolute() if uri.startswith(_SQLITE) else None
-        beside = self.sqlite_file.parent / "mlartifacts" if self.sqlite_file else None
+        file = sqlite_path(uri)
+        self.sqlite_file = file.absolute() if file else None
+        beside = self.sqlite_file.parent / FOLDER if self.sqlite_file else None
         self._artifacts = os.environ.get(ARTIFACT_ROOT) or (artifacts or beside)
         self._client: MlflowClient | None = None
         self._file_identity: tuple[int, int] | None = None
         self._generation = 0
+
+    def moved(self) -> list[Moved]:
+        """Experiments whose artifacts the store does not look for beside itself, where it was moved; changes nothing."""
+        with self._problems():
+            self._connected()
+            return moved(self._beside) if self._beside else []
+
+    def follow(self) -> None:
+        """Let a store that was moved look for its artifacts beside itself."""
+        with self._problems():
+            self._connected()
+            if self._beside:
+                follow_the_store(self._beside)
+
+    @property
+    def _beside(self) -> Path | None:
+        """The SQLite file where artifacts belong beside it."""
+        file = self.sqlite_file
+        return file if file is not None and self._artifacts == file.parent / FOLDER else None
 
     def artifact_location(self, experiment: str, otherwise: Path) -> str | None:
         """Where a new experiment's artifacts go; None where a server decides.
@@ -89,11 +104,17 @@ class Connection:
         uri = self.uri
         if self.sqlite_file is not None:
             self._check_sqlite(self.sqlite_file)
+            complete(self.sqlite_file, Tracking())
             # MLflow keeps one connection pool per spelling of an address for good; a deleted file's pool is of no use.
-            uri = _SQLITE + str(self.sqlite_file.parent) + "/." * self._generation + "/" + self.sqlite_file.name
+            spelt = str(self.sqlite_file.parent) + "/." * self._generation + "/" + self.sqlite_file.name
+            uri = sqlite_uri(spelt) + "".join(self.uri.partition("?")[1:])
+            if make_url(uri).database != spelt:
+                raise StoreUnavailable(
+                    f"{self.shown}: the installed SQLAlchemy reads another file out of it; rename its folder"
+                )
             self._generation += 1
         self._client = MlflowClient(tracking_uri=uri)
-        self._client.search_experiments(max_results=1)  # makes the tables of a new database
+        self._client.search_experiments(max_results=1)  # makes the tables of a database that is no file
         self._file_identity = self._identity()
         return self._client
 
@@ -108,12 +129,12 @@ class Connection:
         """MLflow itself tries a file that it cannot open for more than a minute."""
         try:
             with path.open("rb") as handle:
-                start = handle.read(len(_SQLITE_HEADER))
+                start = handle.read(len(HEADER))
         except FileNotFoundError:
             return
         except OSError as problem:
             raise StoreUnavailable(f"{path}: cannot be read ({problem.strerror}); make it readable") from problem
-        if start not in (b"", _SQLITE_HEADER):
+        if start not in (b"", HEADER):
             raise StoreUnavailable(f"{path}: not an SQLite database; move it away and `ablate sync` writes it anew")
 
     def _database(self) -> SqlAlchemyStore | None:

@@ -20,10 +20,13 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.mirror.batches import batches
 from orchestrator.mirror.bulk import TRAINING, WholeRun, takes, write_runs
-from orchestrator.mirror.connection import Connection, StoreUnavailable
+from orchestrator.mirror.connection import Connection
 from orchestrator.mirror.content import ARTIFACTS_TAG, COMPLETE_TAG, KEY_TAG, PARENT_TAG
+from orchestrator.mirror.database import StoreUnavailable
 from orchestrator.mirror.models import log_model
+from orchestrator.mirror.moved import Moved
 from orchestrator.mirror.run_content import RunContent
+from trainables.files import file_inside
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # between MLflow and SQLAlchemy, not ours to mend
@@ -106,6 +109,7 @@ class MLflowStore(Connection):
             tags: the experiment's.
             folder: that of all studies; see `artifact_location`.
         """
+        self.follow()
         with self._problems():
             client = self._connected()
             found = client.get_experiment_by_name(name)
@@ -216,7 +220,7 @@ class MLflowStore(Connection):
             self._there.add(dataset)
 
     def _send(self, run_id: str, content: RunContent, study_dir: Path) -> None:
-        """All files of a run; what is no longer there is left out."""
+        """All files of a run. What is no longer there, or not inside the study's folder, is left out: a record may be somebody else's."""
         client = self._connected()
         for path, text in content.files.items():
             client.log_text(run_id, text, path)
@@ -224,11 +228,13 @@ class MLflowStore(Connection):
         if content.log:
             folders[content.log] = "log"
         for path, folder in folders.items():
-            if (study_dir / path).is_file():
-                client.log_artifact(run_id, str(study_dir / path), folder)
-        if content.model is not None and (study_dir / content.model).is_file():
+            file = file_inside(study_dir, path)
+            if file is not None:
+                client.log_artifact(run_id, str(file), folder)
+        model = file_inside(study_dir, content.model) if content.model is not None else None
+        if model is not None:
             with self._alone:
-                log_model(client, run_id, study_dir / content.model)
+                log_model(client, run_id, model)
 
     def _settle(self, run_id: str, content: RunContent) -> None:
         """Make the last values of metrics those of `content`, NaN where it has none.
@@ -326,8 +332,11 @@ class MLflowStore(Connection):
                     counts.setdefault(run_id, {})[key] = count
             return counts
 
-    def artifact_paths(self, run_id: str) -> set[str]:
-        """Paths of all files that a run has."""
+    def artifact_paths(self, run_id: str, moved: Moved | None = None) -> set[str]:
+        """Paths of all files that a run has; of a store that was moved, beside it."""
+        if moved is not None:
+            folder = moved.folder / run_id / "artifacts"
+            return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
         with self._problems():
             client, folders, files = self._connected(), [""], set()
             while folders:

@@ -23,6 +23,7 @@ from results.ledger import Ledger, LedgerDamaged
 from results.manifest import StudyManifest
 from results.packed import ContentDamaged
 from results.records import TrialRecord
+from trainables.files import file_inside, read_ordinary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,17 +94,18 @@ def _reference(
 def _model(study_dir: Path, cell: CellRecords | None) -> str | None:
     """The network of the cell's first evaluation trial, where the study kept it."""
     for record in cell.measured if cell is not None else ():
-        path = study_dir / MODELS_FOLDER / f"{record.trial_id}.pt"
-        if record.number == 0 and record.trial_id.isalnum() and path.is_file() and not path.is_symlink():
-            return path.relative_to(study_dir).as_posix()
+        name = f"{MODELS_FOLDER}/{record.trial_id}.pt"
+        if record.number == 0 and file_inside(study_dir, name):
+            return name
     return None
 
 
 def report_files(study_dir: Path) -> dict[str, str]:
     """The report's files by their path below the study's folder, with a hash of each; links are left out."""
     folder = StudyFolders(study_dir.parent, study_dir.name).report
+    found = {path.relative_to(study_dir).as_posix(): path for path in sorted(folder.rglob("*"))}
     return {
-        path.relative_to(study_dir).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.is_symlink() and not path.name.startswith(".")
+        name: hashlib.sha256(read_ordinary(path)).hexdigest()
+        for name, path in found.items()
+        if file_inside(study_dir, name) and not path.name.startswith(".")
     }
