@@ -15,6 +15,7 @@ from rich.text import Text
 
 from orchestrator.cluster_watch import lost_cluster
 from orchestrator.remote.pool_cache import PoolCache
+from orchestrator.signals import end_if_told
 from orchestrator.view import PLAIN_SECONDS
 from trainables.data.base import DatasetDamaged, DatasetMissing
 from trainables.data.datasets import dataset_of
@@ -128,6 +129,7 @@ def wait_for(ray: Any, tasks: Sequence[Any], board: Any, view: BuildView) -> Non
     with view.showing():
         while waiting:
             done, waiting = ray.wait(waiting, num_returns=1, timeout=LOOK_SECONDS)
+            end_if_told()
             if lost := lost_cluster():
                 raise lost
             try:

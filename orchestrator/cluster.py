@@ -11,8 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
-from orchestrator.cluster_watch import Endpoint, Endpoints, LocalProcesses, answers, watched
+from orchestrator.cluster_watch import Endpoint, Endpoints, answers, watched
 from orchestrator.errors import AblateError
+from orchestrator.local_ray import local_ray, own_handlers
+from orchestrator.signals import deferred
 
 _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -56,25 +58,28 @@ def cluster(
         code: A folder whose modules the processes of a cluster at `address` import in place of their own.
 
     A cluster that this call started is shut down at the end; one that was there (also one that this process is already
-    connected to) is left alone. Raises ClusterUnreachable.
+    connected to) is left alone. A signal is held back meanwhile, see `orchestrator.signals`.
+
+    Raises ClusterUnreachable, LocalRayFailed.
     """
     os.environ.update({k: os.environ.get(k, v) for k, v in _ENVIRONMENT.items()})
     import ray
 
     if ray.is_initialized():
-        yield ray
+        with deferred():
+            yield ray
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": False}
     if address is not None:
         if code is not None:
             options["runtime_env"] = {"working_dir": str(code)}
-        with _joined(ray, address, console, options):
+        with deferred(), _joined(ray, address, console, options):
             yield ray
         return
     options |= {"num_cpus": num_cpus, "num_gpus": num_gpus, "include_dashboard": False}
     options["_node_ip_address"] = "127.0.0.1"
     os.environ.pop("RAY_ADDRESS", None)
-    with watched(LocalProcesses(console), lambda: ray.init(address="local", **options), ray.shutdown):
+    with deferred(), local_ray(ray, console, options):
         yield ray
 
 
@@ -94,7 +99,8 @@ def _joined(ray: Any, address: str, console: Console | None, options: Mapping[st
     def connect() -> None:
         for attempt in range(CLIENT_ATTEMPTS):
             try:
-                ray.init(address=address, **options)
+                with own_handlers():
+                    ray.init(address=address, **options)
                 break
             except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as problem:
                 if _SLOW_START not in str(problem) or attempt == CLIENT_ATTEMPTS - 1:

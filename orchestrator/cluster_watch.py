@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.errors import AblateError
+from orchestrator.errors import MachineFailed
 
 Endpoint = tuple[str, int]
 """Host and port."""
@@ -30,7 +30,7 @@ _RAYS_OWN_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
 """After so many seconds without the head, 60 unless set, Ray ends every process that is connected to it."""
 
 
-class ClusterLost(AblateError):
+class ClusterLost(MachineFailed):
     """Ray ended under a study that was running on it."""
 
 
@@ -49,6 +49,9 @@ class ClusterWatch(ABC):
     def __init__(self, console: Console | None) -> None:
         self._console = console
         self._ended = threading.Event()
+
+    def begins(self) -> None:  # noqa: B027
+        """The connection is about to be made; nothing to do by default."""
 
     def began(self) -> None:
         """Watch from now on."""
@@ -85,24 +88,52 @@ class LocalProcesses(ClusterWatch):
     """The processes of the cluster that this process started; knows none where there is no /proc.
 
     Where its raylet dies, Ray leaves the driver waiting for good and the workers alive. So the driver looks after them.
+
+    Args:
+        console: As above.
+        folder: The cluster's own; the processes that Ray starts from here have it in their command lines.
     """
 
-    def __init__(self, console: Console | None) -> None:
+    start_seconds = 240.0
+    """For a start, all tries together: where a daemon dies on the way, Ray may wait for good."""
+
+    def __init__(self, console: Console | None, folder: Path) -> None:
         super().__init__(console)
-        self._before = _children(os.getpid())
+        self._folder = os.fsencode(folder)
+        self._up = threading.Event()
+        self._began: float | None = None
         self._started: dict[int, str] = {}
         """When each process of the cluster started; a number that another process has taken since is not ours to end."""
         self._daemons: dict[int, str] = {}
 
-    def began(self) -> None:
-        """Look at what Ray has started, and watch it from now on."""
-        mine = _children(os.getpid()) - self._before
-        self._daemons = {pid: found.name for pid in mine if (found := _process(pid)) and found.name in _DAEMONS}
-        self._started = {pid: found.started for pid in mine if (found := _process(pid))}
+    def begins(self) -> None:
+        """Watch the start, too."""
+        self._began = time.monotonic()
         super().began()
 
+    def began(self) -> None:
+        """Look at what Ray has started."""
+        self._note_own()
+        self._daemons = {
+            pid: found.name for pid in self._started if (found := _process(pid)) and found.name in _DAEMONS
+        }
+        self._up.set()
+
+    def _note_own(self) -> None:
+        for pid in _children(os.getpid()) - set(self._started):
+            with suppress(OSError):
+                if self._folder in Path(f"/proc/{pid}/cmdline").read_bytes() and (found := _process(pid)):
+                    self._started[pid] = found.started
+
     def lost(self) -> ClusterLost | None:
-        """The loss of a daemon."""
+        """The loss of a daemon, or a start without end."""
+        if not self._up.is_set():
+            if self._began is None or time.monotonic() - self._began < self.start_seconds:
+                return None
+            return ClusterLost(
+                f"Ray did not start on this machine within {self.start_seconds:.0f} s: it is too busy, or something ended Ray's "
+                "processes; run again when less is going on"
+            )
         name = next((name for pid, name in self._daemons.items() if not self._lives(pid)), None)
         if name is None:
             return None
@@ -113,18 +144,23 @@ class LocalProcesses(ClusterWatch):
 
     def look(self) -> None:
         """Note the workers."""
-        for daemon in self._daemons:
+        for daemon in list(self._daemons):
             for pid in _children(daemon):
                 if pid not in self._started and (found := _process(pid)):
                     self._started[pid] = found.started
 
     def abandon(self) -> None:
         """Kill what is left."""
-        self.end(patience=0.0)
+        self._note_own()
+        self.look()
+        self._kill(0.0)
 
     def end(self, patience: float = _PATIENCE) -> None:
         """Wait for what is left, then kill it."""
         super().end()
+        self._kill(patience)
+
+    def _kill(self, patience: float) -> None:
         deadline = time.monotonic() + patience
         while (left := [pid for pid in self._started if self._lives(pid)]) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -233,6 +269,7 @@ def watched(watch: ClusterWatch, connect: Callable[[], None], disconnect: Callab
     global _watched
     _watched = watch
     try:
+        watch.begins()
         connect()
         watch.began()
         yield

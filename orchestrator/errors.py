@@ -4,6 +4,7 @@
     - `InputError`: a study file, an option or an override is wrong; holds every problem that was found (exit status 2)
     - `StudyNotFound`: a study has not been run, or its folder is gone
     - `StudyBusy`: another driver is at work on the study
+    - `MachineFailed`: the input is right, and the machine or the cluster did not do its part (exit status 1)
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ SHOWN_CHARACTERS = 60
 
 class AblateError(Exception):
     """Something the user can mend; shown as its message alone, never as a traceback."""
+
+    exit_status = 2
+    """Of a command that ends by it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class StudyNotFound(AblateError):
 
 class StudyBusy(AblateError):
     """Another driver is at work on the study's folder."""
+
+
+class MachineFailed(AblateError):
+    """The input is right, but this machine or the cluster did not do its part; some trials are not done."""
+
+    exit_status = 1
 
 
 class MirrorError(AblateError):

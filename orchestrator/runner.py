@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from orchestrator.addresses import sqlite_path
 from orchestrator.arms import names_of
 from orchestrator.building import build_pools
 from orchestrator.changes import ChangedSinceRecorded, Decision, Decisions, changed_message, changes, remember_sources
@@ -24,6 +24,7 @@ from orchestrator.driver import StudyDriver
 from orchestrator.folders import StudyFolders
 from orchestrator.gpu_memory import GpuShares
 from orchestrator.limits import RunLimits
+from orchestrator.local_ray import clean_up
 from orchestrator.mirror_process import PROGRESS_NAME, MirrorProcess, MirrorStatus, tracking_uri
 from orchestrator.open_trials import OpenTrials
 from orchestrator.phases import phase
@@ -31,8 +32,9 @@ from orchestrator.provenance import run_provenance
 from orchestrator.quiet import quiet_output
 from orchestrator.remote.sending import Sending
 from orchestrator.room import Room
+from orchestrator.scratch import scratch_folder
 from orchestrator.shipping import stage_code
-from orchestrator.signals import interruptible
+from orchestrator.signals import end_if_told, interruptible, received
 from orchestrator.state import StudyState
 from orchestrator.storage import Storage, open_storage
 from orchestrator.study import LoadedStudy
@@ -123,6 +125,8 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
 
     with open_storage(folders, notify) as storage, ExitStack() as stack:
         stack.callback(ledger.close)
+        stack.enter_context(interruptible())
+        clean_up()
         remove_temporary_files(folders.study)
         remove_temporary_files(folders.pools)
         for damaged in ledger.set_aside_damaged():
@@ -159,18 +163,17 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
                 actors=study.resources.actors,
                 forget_checkpoint=storage.forget_checkpoint,
             )
-            try:
-                with interruptible():
-                    _train(driver, storage, options, console, mirror)
-            except KeyboardInterrupt:
-                outcome.interrupted = True
+            with until_told(outcome):
+                _train(driver, storage, options, console, mirror)
+            if outcome.interrupted:
                 outcome.in_motion = [
                     storage.has_checkpoint(t.slot.spec.trial_id, reported=t.step > 0) for t in driver.running.values()
                 ]
             outcome.ran = driver.written
             outcome.stopped = None if state.done else driver.stopped
             if not outcome.interrupted:
-                ledger.compact()
+                with until_told(outcome):
+                    ledger.compact()
             if state.done:
                 storage.clear_checkpoints()
         outcome.recorded = sum(state.counts().values())
@@ -178,16 +181,32 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
         outcome.blocked = [c.cell.name for c in state.cells if c.stage == "blocked"]
         outcome.unused = unused_sentence(plan, unused_records(state, records))
         if (outcome.ran or asks_otherwise) and not outcome.interrupted:
-            with phase(console, "writing the report") as said:
+            with until_told(outcome), phase(console, "writing the report") as said:
                 outcome.report = write_report(folders.study, on_progress=said)
         if mirror is not None:
             written = partial(_written, mirror)
-            with phase(console, "bringing MLflow up to date", written) if not outcome.interrupted else nullcontext():
-                outcome.mirror_error = mirror.finish(timeout=5 if outcome.interrupted else 120).error
+            if not outcome.interrupted:
+                with until_told(outcome), phase(console, "bringing MLflow up to date", written):
+                    outcome.mirror_error = mirror.finish(timeout=120).error
+            if outcome.interrupted:
+                outcome.mirror_error = mirror.finish(timeout=5).error
         ledger.close()
         remove_temporary_files(folders.study)
         outcome.storage_error = storage.finish(interrupted=outcome.interrupted).error
     return outcome
+
+
+@contextmanager
+def until_told(outcome: RunOutcome) -> Iterator[None]:
+    """A signal ends the block, and is noted; so is all that goes wrong after it, as a cluster may get the same signal."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        outcome.interrupted = True
+    except Exception:
+        if received() is None:
+            raise
+        outcome.interrupted = True
 
 
 def _train(
@@ -214,7 +233,9 @@ def _train(
         plan = driver.state.plan
         storage.bring_pools(missing_names(plan, folders))
         build_pools(ray, missing_blocks(plan, folders), storage.pools, gpus=room.gpus, console=console)
+        end_if_told()
         save_sample(folders, *plan.seed_blocks[-1])
+        end_if_told()
 
         def pending() -> str:
             said = [storage_text(storage.status()), "" if mirror is None else mirror_text(mirror.status())]
@@ -236,9 +257,9 @@ def _cluster(plan: Plan, storage: Storage, options: RunOptions, console: Console
         with cluster(console=console) as ray:
             yield ray
         return
-    with tempfile.TemporaryDirectory(prefix="ablate-code-") as scratch:
+    with scratch_folder() as scratch:
         algorithms = {c.arm.algorithm for c in plan.cells}
-        code = None if IN_A_JOB in os.environ else stage_code(Path(scratch), algorithms)
+        code = None if IN_A_JOB in os.environ else stage_code(scratch / "code", algorithms)
         with cluster(options.address, console=console, code=code) as ray:
             check_nodes(ray, storage.place)
             yield ray
@@ -331,8 +352,8 @@ def _asks_otherwise(before: StudyManifest, described: StudyManifest) -> bool:
 def _mirrored(folders: StudyFolders, uri: str, records: int) -> bool:
     """Whether the last mirror of this study left nothing to do and its local store is still there."""
     last = MirrorStatus.load(folders.study / PROGRESS_NAME)
-    local = uri.removeprefix("sqlite:///")
-    there = not uri.startswith("sqlite:///") or Path(local).exists()
+    local = sqlite_path(uri)
+    there = local is None or local.exists()
     return there and last.error is None and last.written >= last.total == records
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,10 +13,12 @@ from ray.tune.search import Searcher
 
 from orchestrator.cluster_watch import ClusterLost, lost_cluster
 from orchestrator.driver import StudyDriver
+from orchestrator.scratch import scratch_folder
 from orchestrator.shared_data import SharedData
+from orchestrator.signals import end_if_told
 from orchestrator.slots import is_first_evaluation
 from orchestrator.trial_process import KEEP_MODEL
-from orchestrator.tune_controller import Controller, session_folder
+from orchestrator.tune_controller import Controller, no_secrets, session_folder
 from results.records import TrialRecord
 from trainables.algorithms import module_folders
 from trainables.data.shared_images import SharedBlock
@@ -130,6 +131,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """As Tune does; called at every step of its loop, and so the place to notice that the cluster is gone."""
+        end_if_told()
         if time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS:
             self._looked = time.monotonic()
             if lost := lost_cluster():
@@ -188,10 +190,7 @@ def run_trials(
     searcher = StudySearcher(
         driver, requests=requests, places=places, shared=shared, on_record=on_record, keep_models=keep_models
     )
-    with (
-        tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True) as scratch,
-        session_folder(Path(scratch)),
-    ):
+    with scratch_folder() as scratch, session_folder(scratch), no_secrets():
         try:
             tune.run(
                 tune.with_resources(trainable, lambda config: tune.PlacementGroupFactory([config["holds"]])),
@@ -200,7 +199,7 @@ def run_trials(
                 num_samples=-1,
                 reuse_actors=True,
                 name=driver.state.plan.study.study,
-                storage_path=scratch,
+                storage_path=str(scratch),
                 verbose=0,
                 max_failures=0,  # the driver starts lost trials again
                 raise_on_failed_trial=False,

@@ -34,6 +34,22 @@ def session_folder(folder: Path) -> Iterator[None]:
         worker._global_node = None
 
 
+@contextmanager
+def no_secrets() -> Iterator[None]:
+    """Keep Tune from copying AWS_* from this environment into its trials' runtime environment, which Ray writes to its logs.
+
+    Trials have them from where they run: a local cluster's processes inherit this environment, those of another one have their own.
+    """
+    from ray.tune.execution import class_cache
+
+    names = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(names)
+    try:
+        yield
+    finally:
+        class_cache.ENV_VARS_TO_PROPAGATE.update(names)
+
+
 class Controller:
     """A hold on Tune's controller, which it hands to its scheduler.
 

@@ -29,6 +29,7 @@ from orchestrator.commands.options import (
 from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError
 from orchestrator.printing import complain, new_console, print_json, show_report, show_verdict, warn
+from orchestrator.signals import say_once
 
 
 def run(
@@ -86,8 +87,10 @@ def run(
         changed = [word for value in overrides or () for word in ("--set", value)]
         again = called("run", study, *changed, *where, *(("--address", address) if address else ()))
         recorded = f"{outcome.ran} trials were recorded by this run{_kept(outcome.in_motion)}"
-        _say(console, f"{outcome.stopped or 'interrupted'}: {recorded}; `{again}` goes on from there")
+        with suppress(OSError):  # its terminal may be gone
+            _say(console, f"{outcome.stopped or 'interrupted'}: {recorded}; `{again}` goes on from there")
     if outcome.interrupted:
+        say_once()
         raise typer.Exit(INTERRUPTED)
     if outcome.ran == 0 and not outcome.stopped:
         _say(console, f"{name}: nothing to run, the ledger has all {outcome.recorded} trials")

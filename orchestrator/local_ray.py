@@ -1,0 +1,220 @@
+"""A Ray cluster of this machine alone, for the length of one run: on loopback, with a token and a folder of its own.
+
+Ray by itself listens on all interfaces (it takes 127.0.0.1 for the machine's name in its network), makes folders that everybody may
+write to, keeps them, and writes its token readable for all into the home folder, which may not be writable.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.cluster_watch import LocalProcesses, watched
+from orchestrator.errors import AblateError, MachineFailed
+from orchestrator.scratch import remove_abandoned, scratch_folder
+from orchestrator.signals import at_once, end_if_told, take_signals
+
+LONGEST_BASE = 23
+"""Bytes of the folder below which a session's folder may lie: the path of a socket takes 107, and Ray's part of it is long."""
+ATTEMPTS = 2
+_TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
+_OWN_FOLDER = "RAY_TMPDIR"
+_SLOW = ("timed out", "Timed out", "timeout", "Failed to get node info")
+
+
+class LocalRayFailed(MachineFailed):
+    """Ray cannot be started on this machine."""
+
+
+@contextmanager
+def local_ray(ray: Any, console: Console | None, options: dict[str, Any]) -> Iterator[None]:
+    """A cluster for the length of the block.
+
+    Args:
+        ray: The module, not connected.
+        console: Hears of a loss of the cluster that ends this process.
+        options: For `ray.init`.
+
+    Raises LocalRayFailed where it does not start, AblateError where RAY_TMPDIR names no folder that serves.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(_session_folder())
+        stack.enter_context(_token(folder))
+        stack.enter_context(_loopback())
+        watch = LocalProcesses(console, folder)
+
+        def start() -> None:
+            for attempt in range(ATTEMPTS):
+                try:
+                    with own_handlers():
+                        ray.init(address="local", _temp_dir=str(folder / "r"), **options)
+                    return
+                except Exception as problem:
+                    end_if_told()
+                    with suppress(Exception):
+                        ray.shutdown()
+                    watch.abandon()
+                    if attempt == ATTEMPTS - 1 or not any(word in str(problem) for word in _SLOW):
+                        raise LocalRayFailed(why_not(problem)) from problem
+
+        def end_now() -> None:
+            watch.abandon()
+            if console is not None:
+                console.print(Text("ended at once; what was recorded is safe: run the study again, and it goes on"))
+
+        stack.enter_context(at_once(end_now))
+        stack.enter_context(watched(watch, start, ray.shutdown))
+        yield
+
+
+def why_not(problem: Exception) -> str:
+    """A sentence about what `ray.init` raised, with what helps."""
+    text = " ".join(str(problem).split())
+    said = f"Ray cannot be started on this machine: {text[:400]}"
+    if any(word in text for word in _SLOW):
+        return (
+            f"Ray did not start on this machine in {ATTEMPTS} tries: it is too busy, or something ends Ray's processes "
+            "(`dmesg` tells of a lack of memory); run again when less is going on"
+        )
+    if isinstance(problem, OSError) and problem.errno is not None:
+        remedies = {
+            "EMFILE": "allow more open files: `ulimit -n 8192`",
+            "ENFILE": "the machine has too many open files: end what holds them",
+            "ENOSPC": "free room there, or name another folder with RAY_TMPDIR",
+            "EROFS": "name a folder that can be written with RAY_TMPDIR",
+            "EACCES": "name a folder that can be written with RAY_TMPDIR",
+            "ENOMEM": "free memory, or ask for fewer trials at a time with resources.actors",
+            "EAGAIN": "allow more processes: `ulimit -u` says how many",
+        }
+        from errno import errorcode
+
+        what = f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem.strerror)
+        remedy = remedies.get(errorcode.get(problem.errno, ""), "`ablate doctor` looks at this machine")
+        return f"Ray cannot be started on this machine: {what}; {remedy}"
+    if "/dev/shm" in text or "object store" in text.lower():
+        return f"{said}; free what is in /dev/shm, or start the container with `docker run --shm-size=1g`"
+    if "open files" in text or "ulimit" in text:
+        return f"{said}; allow more open files: `ulimit -n 8192`"
+    return f"{said}; `ablate doctor` looks at this machine"
+
+
+@contextmanager
+def _session_folder() -> Iterator[Path]:
+    """A private folder with a short path; what killed runs left in any place is removed."""
+    clean_up()
+    wanted = os.environ.get(_OWN_FOLDER)
+    if wanted:
+        base = Path(wanted).absolute()
+        if not _short(base):
+            raise AblateError(
+                f"{_OWN_FOLDER}: {base} is too long for the sockets that Ray makes below it ({len(os.fsencode(base))} bytes "
+                f"of at most {LONGEST_BASE}); name a shorter one, or leave it away"
+            )
+        if not _writable(base):
+            raise AblateError(f"{_OWN_FOLDER}: {base} is no folder that can be written; name one, or leave it away")
+        bases = [base]
+    else:
+        bases = [base for base in _bases() if _short(base) and _writable(base)]
+    for base in bases:
+        with scratch_folder(base) as folder:
+            yield folder
+            return
+    raise LocalRayFailed(
+        f"Ray needs a folder for its sockets, and none of {', '.join(map(str, _bases()))} is short ({LONGEST_BASE} bytes) and "
+        f"can be written; name one with {_OWN_FOLDER}"
+    )
+
+
+def clean_up() -> None:
+    """Remove what killed runs left."""
+    wanted = os.environ.get(_OWN_FOLDER)
+    for base in [*([Path(wanted)] if wanted else []), *_bases()]:
+        remove_abandoned(base)
+
+
+def _bases() -> list[Path]:
+    found = []
+    with suppress(OSError):  # none can be written
+        found.append(Path(tempfile.gettempdir()))
+    found += [Path("/tmp"), Path("/var/tmp")]
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        found.append(Path(runtime))
+    return list(dict.fromkeys([*found, Path("/dev/shm")]))
+
+
+def _short(base: Path) -> bool:
+    return len(os.fsencode(base)) <= LONGEST_BASE
+
+
+def _writable(base: Path) -> bool:
+    """Whether folders can be made there; a full disk shows only then."""
+    try:
+        with tempfile.TemporaryDirectory(dir=base) as trial:
+            (Path(trial) / "trial").write_bytes(bytes(4096))
+        return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def _token(folder: Path) -> Iterator[None]:
+    """A token that only this run's processes know, in a file that only this user can read. RAY_AUTH_MODE may say otherwise."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
+        yield
+        return
+    before = {name: os.environ.pop(name) for name in _TOKEN_VARIABLES if name in os.environ}
+    path = folder / "auth_token"
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_hex(32), encoding="ascii")
+    os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(path)})
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+    try:
+        yield
+    finally:
+        for name in _TOKEN_VARIABLES:
+            os.environ.pop(name, None)
+        os.environ.update(before)
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Have Ray take 127.0.0.1 for this machine, as it does on macOS; all its processes then listen there alone."""
+    from ray._private import ray_constants
+
+    with _replaced(ray_constants, "ENABLE_RAY_CLUSTER", False):
+        yield
+
+
+@contextmanager
+def own_handlers() -> Iterator[None]:
+    """Keep `ray.init` from taking SIGTERM, which would end this process without a word."""
+    from ray._private import utils
+
+    with _replaced(utils, "set_sigterm_handler", lambda handler: None):
+        yield
+    take_signals()
+    end_if_told()
+
+
+@contextmanager
+def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    """Something of Ray's that has no setting; fails where this Ray has it no more."""
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
