@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -71,14 +72,21 @@ class WithScript:
 
     Args:
         app: MLflow's.
+        is_allowed: Whether a request may call this server by a name; MLflow's own pages are asked by MLflow.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, is_allowed: Callable[[str], bool] = lambda host: True) -> None:
         self._app = app
+        self._is_allowed = is_allowed
 
     async def __call__(self, scope: Scope, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "http" and scope["path"].startswith(TRIAL_PATH) and scope["method"] == "GET":
+            if not self._is_allowed(dict(scope["headers"]).get(b"host", b"").decode("latin-1")):
+                await _answer(
+                    send, {"type": "http.response.start", "status": 403, "headers": _HTML}, b"Not by this name."
+                )
+                return
             await _answer(send, {"type": "http.response.start", "status": 200, "headers": _HTML}, _TO_TRIAL)
             return
         if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
@@ -110,5 +118,7 @@ async def _answer(send: Send, started: Message, body: bytes) -> None:
 def create_app() -> App:
     """For uvicorn."""
     from mlflow.server.fastapi_app import app
+    from mlflow.server.fastapi_security import get_allowed_hosts
+    from mlflow.server.security_utils import is_allowed_host_header
 
-    return WithScript(app)
+    return WithScript(app, partial(is_allowed_host_header, get_allowed_hosts()))

@@ -7,27 +7,30 @@ import os
 import signal
 import socket
 import subprocess
-import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from contextlib import suppress
+from http.client import HTTPException
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from orchestrator.addresses import address_of, sqlite_path, without_secrets_in
+from orchestrator.child_process import child_environment, module_command
 from orchestrator.errors import AblateError
 from orchestrator.mirror_process import VIEW_NAME
-from orchestrator.ui_access import Access, access, is_loopback
+from orchestrator.mlflow_server import SAID, USERS
+from orchestrator.ui_access import OPENERS, Access, access, allowed_hosts, authorization, is_loopback
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5000
 START_SECONDS = 60.0
 OUR_APP = "ablate"
 """`orchestrator.mlflow_app`, by the name under which MLflow finds it once this package is installed."""
-_SQLITE = "sqlite:///"
 
 
 class UIError(AblateError):
@@ -99,19 +102,21 @@ def serve_ui(
     Raises UIError where the port is taken, or the store cannot be served.
     """
     if urllib.parse.urlsplit(uri).scheme in ("http", "https"):
-        address = uri.rstrip("/")
-        return RunningUI(address, _page(address, experiment), None)
-    if uri.startswith(_SQLITE):
-        _check_sqlite(Path(uri.removeprefix(_SQLITE)))
+        address = address_of(uri)
+        return RunningUI(address, _page(address, experiment, authorization(uri)), None)
+    file = sqlite_path(uri)
+    if file is not None:
+        _check_sqlite(file)
     if port is not None and not 1 <= port <= 65_535:
         raise UIError(f"--port: {port} is not a port; use 1 to 65535")
-    door = None if is_loopback(host) else access(private or _folder_of(uri))
+    door = None if is_loopback(host) else access(private or (file.parent if file else Path()))
     chosen = _choose_port(host, port)
     address = f"http://{_in_url(_reachable(host))}:{chosen}"
-    process = _start(uri, host, chosen, log_path, door)
+    process = _start(uri, host, chosen, door)
+    output = _Output(process, log_path, uri)
     try:
-        _wait_until_up(process, address, log_path)
-        return RunningUI(address, _page(address, experiment, door), process, door)
+        _wait_until_up(process, address, log_path, output)
+        return RunningUI(address, _page(address, experiment, door.header if door else None), process, door)
     except BaseException:
         _end(process)
         raise
@@ -131,63 +136,72 @@ def _check_sqlite(path: Path) -> None:
         raise UIError(f"{path}: not an SQLite database; move it away, and {remedy}")
 
 
-def _folder_of(uri: str) -> Path:
-    return Path(uri.removeprefix(_SQLITE)).parent if uri.startswith(_SQLITE) else Path()
+class _Output(threading.Thread):
+    """Brings what a server says into its log, without secrets; ends with the server.
+
+    Args:
+        process: The server.
+        log_path: The log; None for nowhere.
+        uri: Of its store.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], log_path: Path | None, uri: str) -> None:
+        super().__init__(name="mlflow-log", daemon=True)
+        self.reason = ""
+        """Why the server was not started."""
+        self._process = process
+        self._uri = uri
+        if log_path is not None:
+            log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._log = (log_path or Path(os.devnull)).open("ab")
+        self.start()
+
+    def run(self) -> None:
+        """Until the server closes its end."""
+        stream = self._process.stdout
+        assert stream is not None
+        with stream, self._log as log:
+            for raw in stream:
+                line = without_secrets_in(raw.decode(errors="replace"), self._uri)
+                if line.startswith(SAID):
+                    self.reason = line.removeprefix(SAID).strip()
+                with suppress(OSError):  # a full disk must not stop the server
+                    log.write(line.encode())
+                    log.flush()
 
 
-def _start(uri: str, host: str, port: int, log_path: Path | None, door: Access | None) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        host,
-        "--port",
-        str(port),
-    ]
-    command += ["--workers", "1"]
+def _start(uri: str, host: str, port: int, door: Access | None) -> subprocess.Popen[bytes]:
+    command = module_command("orchestrator.mlflow_server", "server", "--host", host, "--port", str(port))
+    command += ["--workers", "1", "--allowed-hosts", ",".join(allowed_hosts(host, port, asks=door is not None))]
     if door is not None:
         command += ["--app-name", "basic-auth"]
     elif any(point.name == OUR_APP for point in entry_points(group="mlflow.app")):  # not where only the source is there
         command += ["--app-name", OUR_APP]
-    if uri.startswith(_SQLITE):
-        artifacts = Path(uri.removeprefix(_SQLITE)).absolute().parent / "mlartifacts"
-        command += ["--artifacts-destination", str(artifacts)]
-    if door is not None:
-        # Asked for: also names under which this machine is known, which MLflow's check of the Host header would refuse.
-        names = {
-            "localhost",
-            f"localhost:{port}",
-            socket.gethostname(),
-            f"{socket.gethostname()}:{port}",
-            host,
-            f"{host}:{port}",
-        }
-        private = ["127.0.0.1", f"127.0.0.1:{port}", "10.*", "192.168.*", *(f"172.{n}.*" for n in range(16, 32))]
-        command += ["--allowed-hosts", ",".join([*sorted(names - {"0.0.0.0", "::"}), *private])]
+    file = sqlite_path(uri)
+    if file is not None:
+        command += ["--artifacts-destination", (file.absolute().parent / "mlartifacts").as_uri()]
+    environment = child_environment()
+    if door is None:  # what somebody set for a server of their own must not open this one to others' pages
+        environment = {k: v for k, v in environment.items() if k not in OPENERS}
     settings = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # three more processes, for GenAI evaluation only
     }
-    if log_path is not None:
-        log_path.parent.mkdir(parents=True, exist_ok=True)
-    with (log_path or Path(os.devnull)).open("ab") as log:
-        # A session of its own: MLflow's command starts the server as its child, and both end together by this group.
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            # the store's address may hold a password, and everybody on the machine can read a command line
-            env={
-                **os.environ,
-                "MLFLOW_BACKEND_STORE_URI": uri,
-                **{k: os.environ.get(k, v) for k, v in settings.items()},
-                **(door.env if door is not None else {}),
-            },
-        )
+    # A session of its own: MLflow's command starts the server as its child, and both end together by this group.
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        # the store's address may hold a password, and everybody on the machine can read a command line
+        env={
+            **environment,
+            "MLFLOW_BACKEND_STORE_URI": uri,
+            **{k: os.environ.get(k, v) for k, v in settings.items()},
+            **({**door.env, USERS: str(door.users)} if door is not None else {}),
+        },
+    )
 
 
 def _choose_port(host: str, port: int | None) -> int:
@@ -220,11 +234,14 @@ def _socket(host: str) -> socket.socket:
     return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], address: str, log_path: Path | None) -> None:
+def _wait_until_up(process: subprocess.Popen[bytes], address: str, log_path: Path | None, output: _Output) -> None:
     deadline = time.monotonic() + START_SECONDS
     where = f"; see {log_path}" if log_path else ""
     while time.monotonic() < deadline:
         if process.poll() is not None:
+            output.join(5)
+            if output.reason:
+                raise UIError(output.reason)
             raise UIError(f"MLflow's server ended with status {process.returncode} before it answered{where}")
         with suppress(OSError):
             if _get(f"{address}/health") == b"OK":
@@ -233,23 +250,23 @@ def _wait_until_up(process: subprocess.Popen[bytes], address: str, log_path: Pat
     raise UIError(f"MLflow's server did not answer on {address} within {START_SECONDS:.0f} s{where}")
 
 
-def _page(address: str, experiment: str | None, door: Access | None = None) -> str:
+def _page(address: str, experiment: str | None, header: str | None) -> str:
     """The study's runs, or the list of experiments where the store has none of that name."""
     if experiment is None:
         return f"{address}/"
     query = urllib.parse.urlencode({"experiment_name": experiment})
     try:
-        answer: dict[str, Any] = json.loads(_get(f"{address}/api/2.0/mlflow/experiments/get-by-name?{query}", door))
+        answer: dict[str, Any] = json.loads(_get(f"{address}/api/2.0/mlflow/experiments/get-by-name?{query}", header))
         view = urllib.parse.urlencode({"workflowType": "machine_learning", "viewStateShareKey": VIEW_NAME})
         return f"{address}/#/experiments/{answer['experiment']['experiment_id']}/runs?{view}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, HTTPException):
         return f"{address}/"
 
 
-def _get(url: str, door: Access | None = None) -> bytes:
+def _get(url: str, header: str | None = None) -> bytes:
     # No proxy: the server is this machine's, and a proxy of the environment does not know it.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(url, headers={"Authorization": door.header} if door else {})
+    request = urllib.request.Request(url, headers={"Authorization": header} if header else {})
     with opener.open(request, timeout=5) as answer:
         body: bytes = answer.read()
         return body

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import ipaddress
 import json
 import os
 import secrets
+import socket
+import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.addresses import sqlite_uri, user_of
 from orchestrator.errors import AblateError
 
+OPENERS = (
+    "MLFLOW_SERVER_ALLOWED_HOSTS",
+    "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS",
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE",
+)
+"""Variables that let pages of other sites use MLflow's server."""
 KEPT_NAME = "mlflow-auth.json"
 USER = "admin"
+_GET_ADDRESS = 0x8915  # SIOCGIFADDR of Linux; elsewhere the resolver's answer has to do
 _PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"
 _SECRET = "MLFLOW_FLASK_SERVER_SECRET_KEY"
 
@@ -33,10 +45,28 @@ class Access:
     env: Mapping[str, str] = field(repr=False)
     """Environment variables of the server."""
 
+    users: Path
+    """MLflow's database of users."""
+
     @property
     def header(self) -> str:
         """For a request's `Authorization`."""
-        return "Basic " + base64.b64encode(f"{USER}:{self.password}".encode()).decode()
+        return _basic(USER, self.password)
+
+
+def authorization(uri: str) -> str | None:
+    """A request's `Authorization` at somebody's server: what its address says, or MLflow's variables; None where nothing does."""
+    found = user_of(uri)
+    if found is not None:
+        return _basic(*found)
+    name, password, token = (os.environ.get(f"MLFLOW_TRACKING_{part}") for part in ("USERNAME", "PASSWORD", "TOKEN"))
+    if name and password:
+        return _basic(name, password)
+    return f"Bearer {token}" if token else None
+
+
+def _basic(name: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
 def is_loopback(host: str) -> bool:
@@ -45,6 +75,40 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def allowed_hosts(host: str, port: int, *, asks: bool) -> list[str]:
+    """What a request may call a server by; without patterns, for `10.*` is also the name `10.attacker.example`.
+
+    Args:
+        host: The interface that it listens on.
+        port: The one that it listens on.
+        asks: For a password. Then it may be called by any name and address of this machine, and by what
+            MLFLOW_SERVER_ALLOWED_HOSTS says; else by those of loopback alone.
+    """
+    names = ["localhost", "127.0.0.1", "::1"]
+    if host not in ("0.0.0.0", "::"):
+        names.append(host)
+    if asks:
+        names += [socket.gethostname(), socket.getfqdn(), *own_addresses()]
+    spelt = dict.fromkeys(f"[{name}]" if ":" in name else name for name in names if name)
+    found = [spelling for name in spelt for spelling in (name, f"{name}:{port}")]
+    return found + (os.environ.get(OPENERS[0], "").split(",") if asks and os.environ.get(OPENERS[0]) else [])
+
+
+def own_addresses() -> list[str]:
+    """Addresses of this machine's interfaces."""
+    found = []
+    for _, name in socket.if_nameindex():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+            answer = fcntl.ioctl(probe.fileno(), _GET_ADDRESS, struct.pack("256s", name.encode()[:15]))
+            found.append(socket.inet_ntoa(answer[20:24]))
+    with suppress(OSError):
+        for line in Path("/proc/net/if_inet6").read_text(encoding="ascii").splitlines():
+            found.append(str(ipaddress.IPv6Address(bytes.fromhex(line.split()[0]))))
+    with suppress(OSError):
+        found += [str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(socket.gethostname(), None)]
+    return list(dict.fromkeys(found))
 
 
 def access(folder: Path) -> Access:
@@ -72,14 +136,14 @@ def access(folder: Path) -> Access:
     settings, users = folder / "mlflow-auth.ini", folder / "mlflow-auth.db"
     if not users.exists():
         _write(users, "")  # MLflow would let everybody on the machine read it
-    address = f"sqlite:///{users}".replace("%", "%%")
+    address = sqlite_uri(users).replace("%", "%%")
     _write(
         settings,
         f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {address}\nadmin_username = {USER}\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
     )
     env = {"MLFLOW_AUTH_CONFIG_PATH": str(settings), _PASSWORD: password, _SECRET: secret}
-    return Access(password=password, kept=kept, env=env)
+    return Access(password=password, kept=kept, env=env, users=users)
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sqlite3
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -116,7 +118,8 @@ def complete(path: Path, schema: Schema) -> None:
     """Make the database at `path`, or bring it up to date; does nothing where it is whole.
 
     One without content is made anew. One with content is upgraded on a copy, with other writers kept out, and keeps its
-    permissions. Killed at any point, the next call does it again. Two callers wait for each other. Raises StoreUnavailable.
+    permissions; where MLflow's own upgrade of it was cut off, its rows go into a new one, and the old one stays as
+    `*.half-upgraded`. Killed at any point, the next call does it again. Two callers wait for each other. Raises StoreUnavailable.
     """
     path = path.resolve()  # of a link, what it leads to is replaced
     try:
@@ -167,13 +170,47 @@ def _replace(path: Path, new: Path, schema: Schema) -> None:
             )
         new.chmod(path.stat().st_mode & 0o777)
         if content:
-            with closing(open_database(new)) as copy:
-                old.backup(copy)
+            # read through another connection: SQLite copies nothing out of one that is about to write
+            with closing(open_database(path)) as source, closing(open_database(new)) as copy:
+                source.backup(copy)
                 for table in _unfinished(tables):
                     copy.execute(f'drop table "{table}"')
                 copy.commit()
-        _migrate(new, schema, path, empty=not content)
+        try:
+            _migrate(new, schema, path, empty=not content)
+        except StoreUnavailable:  # half a migration is there, which cannot be done again
+            if not content:
+                raise
+            _salvage(path, new, schema)
+            shutil.copy2(path, _free_name(path))
         _take_place(new, path)
+
+
+def _salvage(path: Path, new: Path, schema: Schema) -> None:
+    """Make a whole database in `new` and copy every row into it that the half upgraded one has."""
+    new.unlink()
+    _clear(new)
+    new.touch(mode=path.stat().st_mode & 0o777)
+    _migrate(new, schema, path, empty=True)
+    with closing(open_database(new)) as database:
+        database.execute("attach ? as old", (f"file:{quote(str(path))}?mode=ro",))
+        database.execute("begin")
+        there = {name for (name,) in database.execute("select name from old.sqlite_master where type = 'table'")}
+        for table in _tables(database) - {schema.version_table}:
+            source = next((n for n in (table, _LEFT_BY_A_MIGRATION + table) if n in there), None)
+            if source is None:
+                continue
+            known = {row[1] for row in database.execute(f'pragma old.table_info("{source}")')}
+            columns = ", ".join(f'"{c[1]}"' for c in database.execute(f'pragma table_info("{table}")') if c[1] in known)
+            database.execute(f'delete from main."{table}"')  # what a migration puts in, the old one has too
+            database.execute(f'insert into main."{table}" ({columns}) select {columns} from old."{source}"')
+        database.commit()
+
+
+def _free_name(path: Path) -> Path:
+    """Where the half upgraded database stays: what MLflow dropped of its columns is nowhere else."""
+    names = (path.with_name(f"{path.name}.half-upgraded{number or ''}") for number in count())
+    return next(name for name in names if not name.exists())
 
 
 def _migrate(new: Path, schema: Schema, path: Path, *, empty: bool) -> None:
