@@ -157,7 +157,9 @@ def _one(character: str) -> str:
     coded = character.encode("utf-8", "surrogatepass")
     ways = [re.escape(character), "".join(f"%(?:25)?(?i:{byte:02x})" for byte in coded)]
     if not (character.isascii() and character.isalnum()):
-        ways += [rf"\\{re.escape(character)}", rf"\\u(?i:{number:04x})", rf"\\x(?i:{number:02x})"]
+        ways += [rf"\\{re.escape(character)}", rf"\\x(?i:{number:02x})"]
+        pair = character.encode("utf-16-be", "surrogatepass")
+        ways += ["".join(rf"\\u(?i:{pair[i : i + 2].hex()})" for i in range(0, len(pair), 2)), rf"\\U(?i:{number:08x})"]
         ways += ["".join(rf"\\x(?i:{byte:02x})" for byte in coded), f"&#(?:x(?i:{number:x})|{number});"]
         ways += [{"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", " ": r"\+"}.get(character, "")]
     if character.isspace():

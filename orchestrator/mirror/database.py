@@ -98,20 +98,24 @@ class Users(Schema):
 
     def scripts(self) -> ScriptDirectory:
         """See the base class."""
-        from mlflow.server.auth.db.utils import _get_alembic_config
-
-        return ScriptDirectory.from_config(_get_alembic_config(""))
+        return ScriptDirectory.from_config(_auth()._get_alembic_config(""))
 
     def migrate(self, engine: Any, *, empty: bool) -> None:
         """See the base class."""
-        from mlflow.server.auth.db.utils import migrate_if_needed
-
-        migrate_if_needed(engine, "head")
+        _auth().migrate_if_needed(engine, "head")
 
     def has_content(self, database: sqlite3.Connection, tables: set[str]) -> bool:
         """See the base class."""
         # the server makes its first user after the tables
         return "users" in tables and bool(database.execute("select exists(select 1 from users)").fetchone()[0])
+
+
+def _auth() -> Any:
+    """MLflow's own way with its users; loads its server."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow.server.auth.db import utils as auth
+    return auth
 
 
 def complete(path: Path, schema: Schema) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from orchestrator.mirror import MLflowStore, SyncResult, sync
 from orchestrator.ui import RunningUI, UIError, serve_ui
+from orchestrator.ui_access import own_addresses
 from tests.integration.mlflow_studies import append, make_manifest, some_records, write_study
 from tests.tools import CHROMIUM, needs_chromium
 
@@ -66,10 +67,44 @@ def test_the_stores_address_is_on_no_command_line(ui: RunningUI, uri: str) -> No
             assert uri.encode() not in process.read_bytes()
 
 
-def test_a_page_of_another_site_cannot_reach_it_by_a_name_of_its_own(ui: RunningUI) -> None:
-    with pytest.raises(urllib.error.HTTPError, match="403") as refused:
-        ask(ui, "/api/2.0/mlflow/experiments/search?max_results=1", Host="attacker.example")
-    refused.value.close()
+FOREIGN = ("attacker.example", "10.evil.example", "192.168.evil.example", "127.0.0.1.evil.example", "0.0.0.0")
+"""Names that another site may lead here, and patterns of private addresses match."""
+SEARCH = "/api/2.0/mlflow/experiments/search?max_results=100"
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+@pytest.mark.parametrize("path", [SEARCH, "/", "/ablate/digits/0123", "/graphql", "/get-artifact?path=x&run_id=y"])
+def test_a_page_of_another_site_cannot_reach_it_by_a_name_of_its_own(ui: RunningUI, path: str, host: str) -> None:
+    for name in (host, f"{host}:{ui.address.rpartition(':')[2]}"):
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+            ask(ui, path, Host=name)
+        refused.value.close()
+
+
+def test_it_answers_to_the_names_of_loopback(ui: RunningUI) -> None:
+    port = ui.address.rpartition(":")[2]
+    for name in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"):
+        assert b"digits" in ask(ui, SEARCH, Host=name)
+
+
+def test_a_page_of_another_site_changes_nothing(ui: RunningUI) -> None:
+    for origin in ("http://attacker.example", "http://10.evil.example", "null"):
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+            ask(ui, "/api/2.0/mlflow/experiments/create", {"name": "theirs"}, Origin=origin)
+        refused.value.close()
+
+
+def test_what_opens_a_server_of_the_users_own_does_not_open_this_one(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "*")
+    monkeypatch.setenv("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "*")
+    monkeypatch.setenv("MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE", "true")
+    with serve_ui(uri) as running:
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+            ask(running, SEARCH, Host="attacker.example")
+        refused.value.close()
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+            ask(running, "/api/2.0/mlflow/experiments/create", {"name": "theirs"}, Origin="http://attacker.example")
+        refused.value.close()
 
 
 def test_runs_nest(ui: RunningUI) -> None:
@@ -190,6 +225,13 @@ def test_a_server_that_others_reach_asks_for_a_password(uri: str, tmp_path: Path
                     ask(running, search, **header)
                 refused.value.close()
             assert b"digits" in ask(running, search, Authorization=running.access.header)
+            for name in ("10.evil.example", "192.168.evil.example"):
+                with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+                    ask(running, search, Authorization=running.access.header, Host=name)
+                refused.value.close()
+            for name in (socket.gethostname(), *(a for a in own_addresses() if ":" not in a)):
+                host = f"{name}:{running.address.rpartition(':')[2]}"
+                assert b"digits" in ask(running, search, Authorization=running.access.header, Host=host)
     assert json.loads((private / "mlflow-auth.json").read_text())["password"] == running.access.password
     assert {p.stat().st_mode & 0o077 for p in private.glob("mlflow-auth*")} == {0}
     assert running.access.password not in (tmp_path / "ui.log").read_text()

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ui_access import KEPT_NAME, AccessError, access, is_loopback
+from orchestrator.ui_access import (
+    KEPT_NAME,
+    AccessError,
+    access,
+    allowed_hosts,
+    authorization,
+    is_loopback,
+    own_addresses,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,3 +49,29 @@ def test_a_file_without_a_password_is_said(tmp_path: Path, content: str) -> None
     (tmp_path / KEPT_NAME).write_text(content, encoding="utf-8")
     with pytest.raises(AccessError, match=r"mlflow-auth\.json: it does not hold a password"):
         access(tmp_path)
+
+
+def test_a_server_is_called_by_names_never_by_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "lab.example")
+    alone = allowed_hosts("127.0.0.1", 5000, asks=False)
+    assert set(alone) == {n + p for n in ("localhost", "127.0.0.1", "[::1]") for p in ("", ":5000")}
+    shared = allowed_hosts("0.0.0.0", 5000, asks=True)
+    assert {*alone, "lab.example", "127.0.0.1"} <= {*shared}
+    assert not [name for name in shared if "*" in name or name.startswith(("0.0.0.0", "[::]"))]
+    assert "[fd00::7]:80" in allowed_hosts("fd00::7", 80, asks=True)
+
+
+def test_the_addresses_of_this_machine_are_found() -> None:
+    assert "127.0.0.1" in own_addresses()
+
+
+def test_somebodys_server_is_asked_as_its_address_or_mlflows_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("USERNAME", "PASSWORD", "TOKEN"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
+    assert authorization("http://me:p%40ss@host") == "Basic bWU6cEBzcw=="
+    assert authorization("http://host") is None
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "abc")
+    assert authorization("http://host") == "Bearer abc"
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "p@ss")
+    assert authorization("http://host") == "Basic bWU6cEBzcw=="
