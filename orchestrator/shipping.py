@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from orchestrator.child_process import ROOT
 from orchestrator.errors import AblateError
 from trainables.algorithms import ALGORITHMS
 from trainables.code_files import PACKAGE, files_behind, root_of
@@ -17,7 +18,7 @@ _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 class ShippingConflict(AblateError):
-    """Two files of users' algorithms want the same place on the nodes."""
+    """Two files want the same place on the nodes, or something else has a name of this program's."""
 
 
 def stage_code(folder: Path, algorithms: Iterable[str]) -> Path:
@@ -31,8 +32,7 @@ def stage_code(folder: Path, algorithms: Iterable[str]) -> Path:
     Data files that an algorithm opens are not found. Raises ShippingConflict.
     """
     for name in PACKAGES:
-        source = Path(str(importlib.import_module(name).__file__)).parent
-        shutil.copytree(source, folder / name, ignore=_LEFT_OUT)
+        shutil.copytree(_package(name), folder / name, ignore=_LEFT_OUT)
     origins: dict[Path, Path] = {}
     for algorithm in sorted(a for a in algorithms if ":" in a):
         module = algorithm.partition(":")[0]
@@ -51,3 +51,16 @@ def stage_code(folder: Path, algorithms: Iterable[str]) -> Path:
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / place)
     return folder
+
+
+def _package(name: str) -> Path:
+    """The folder of one of this program's packages, which is the one that this process has imported."""
+    ours = ROOT / name
+    module = importlib.import_module(name)
+    found = module.__file__ or f"the folder {', '.join(getattr(module, '__path__', ()))}"
+    if Path(found).resolve() != ours / "__init__.py":
+        raise ShippingConflict(
+            f"{found} stands in the way of this program's package {name!r} ({ours}); give it another name, or start the command in "
+            "another folder"
+        )
+    return ours

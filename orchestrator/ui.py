@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from orchestrator.addresses import address_of, sqlite_path, without_secrets_in
-from orchestrator.child_process import child_environment, module_command
+from orchestrator.child_process import ROOT, child_environment, module_command
 from orchestrator.errors import AblateError
 from orchestrator.mirror_process import VIEW_NAME
 from orchestrator.mlflow_server import SAID, USERS
@@ -172,6 +173,8 @@ class _Output(threading.Thread):
 
 def _start(uri: str, host: str, port: int, door: Access | None) -> subprocess.Popen[bytes]:
     command = module_command("orchestrator.mlflow_server", "server", "--host", host, "--port", str(port))
+    # uvicorn puts the working folder first among those that modules are imported from, unless it is told of another
+    command += ["--uvicorn-opts", shlex.join(["--app-dir", str(ROOT)])]
     command += ["--workers", "1", "--allowed-hosts", ",".join(allowed_hosts(host, port, asks=door is not None))]
     if door is not None:
         command += ["--app-name", "basic-auth"]

@@ -23,7 +23,10 @@ from orchestrator.ui import UIError, serve_ui
 from orchestrator.ui_access import access
 from tests.integration.mlflow_studies import make_record, some_records, write_study
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed database:ResourceWarning",
+    "ignore:No path_separator:DeprecationWarning",  # in the settings that MLflow gives Alembic
+)
 
 ROOT = Path(__file__).parents[2]
 ABLATE = Path(sys.executable).with_name("ablate")

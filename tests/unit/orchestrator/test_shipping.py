@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -76,3 +77,17 @@ def test_two_files_that_want_one_place_are_refused(own: Callable[..., str], tmp_
     resolve(second, tmp_path / "b")
     with pytest.raises(ShippingConflict, match=r"helper_one\.py"):
         stage_code(tmp_path / "staged", [first, second])
+
+
+def test_a_module_of_the_same_name_as_a_package_is_never_sent_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    other = ModuleType("results")
+    other.__file__ = str(tmp_path / "here" / "results.py")
+    monkeypatch.setitem(sys.modules, "results", other)
+    with pytest.raises(ShippingConflict, match=r"results\.py stands in the way of this program's package 'results'"):
+        stage_code(tmp_path / "staged", ["rsmatch"])
+    monkeypatch.setitem(sys.modules, "results", ModuleType("results"))  # a folder without __init__.py
+    with pytest.raises(ShippingConflict, match="stands in the way"):
+        stage_code(tmp_path / "again", ["rsmatch"])
