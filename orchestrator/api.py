@@ -180,16 +180,15 @@ def run(
     Raises:
         AblateError: For what the user can mend; KeyboardInterrupt where the run was interrupted.
     """
-    from rich.console import Console
-
     from orchestrator.limits import RunLimits
+    from orchestrator.printing import plain_console
     from orchestrator.remote.working_copy import runs_folder
     from orchestrator.runner import RunOptions, run_study
     from results.report import write_report
 
     if accept_mixed and rerun:
         raise ValueError("accept_mixed and rerun exclude each other; give one")
-    console = Console(file=sys.stdout, quiet=quiet)
+    console = plain_console(file=sys.stdout, quiet=quiet)
     options = RunOptions(
         runs=runs_folder(runs),
         address=address,

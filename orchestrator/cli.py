@@ -1,23 +1,25 @@
 """The `ablate` command. Its commands are in `orchestrator.commands`; here they are put together, and users' mistakes are caught.
 
-Exit status: 0 done, 1 some trials failed, 2 the input is wrong, 130 interrupted.
+Exit status: 0 done, 1 some trials failed or are not done because the machine failed, 2 the input is wrong, 130 interrupted by
+Ctrl-C, 143 by SIGTERM, 129 by a closed terminal.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
 from orchestrator.commands import browsing, planning, reporting, running, starting
 from orchestrator.commands.options import DONE, INTERRUPTED, SOME_FAILED, WRONG_INPUT
 from orchestrator.errors import AblateError, InputError
-from orchestrator.printing import complain
+from orchestrator.printing import complain, plain_console
+from orchestrator.signals import exit_status, interruptible, received, said
 
 VERSIONED = ("rs-ablate", "ray", "torch", "optuna", "mlflow")
 
@@ -107,13 +109,19 @@ def _options(
 
 def main() -> None:
     """Entry point: users' mistakes are sentences on stderr, never tracebacks."""
+    with interruptible():
+        sys.exit(_status())
+
+
+def _status() -> int:
+    """Of the command that was asked for."""
     try:
         code = app(standalone_mode=False)
     except typer.Exit as end:
         code = end.exit_code
     except AblateError as problem:
-        Console(stderr=True).print(Text(str(problem)), soft_wrap=True)
-        code = WRONG_INPUT
+        plain_console(stderr=True).print(Text(str(problem)), soft_wrap=True)
+        code = problem.exit_status
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
@@ -123,7 +131,17 @@ def main() -> None:
         code = SOME_FAILED
     except Exception as problem:
         code = _usage_error(problem)
-    sys.exit(code if isinstance(code, int) else DONE)
+    if code == INTERRUPTED and received() is not None:  # Typer has it for every KeyboardInterrupt
+        return _interrupted()
+    return code if isinstance(code, int) else DONE
+
+
+def _interrupted() -> int:
+    """The status of a command that a signal ended, with a sentence unless the command has said one."""
+    if not said():
+        with suppress(OSError):  # its terminal may be gone
+            complain("interrupted; what was recorded is kept, and the same command goes on from there")
+    return exit_status()
 
 
 def _usage_error(problem: Exception) -> int:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.errors import InputError, Problem
-from orchestrator.yaml_source import Document, KeyPath, Location, describe, parse, path_text
+from orchestrator.yaml_source import MAX_DEPTH, Document, KeyPath, Location, describe, parse, path_text
+
+_NAME = re.compile(r"""\s*(?:"([^"]*)"\s*|'([^']*)'\s*|([^.=]*))""")
+_OF_DOTTED_NAMES = frozenset({("conditions",), ("resources", "custom")})
+"""Mappings of plain values whose names may hold dots: all that follows is one name."""
+_BY_ALGORITHM = frozenset({("hyperparameters",), ("resources", "arms")})
+"""Mappings whose names may be `package.module:Class`: a name goes on to the part that has the colon."""
 
 
 def apply_overrides(document: Document, overrides: Iterable[str]) -> None:
@@ -23,11 +30,9 @@ def apply_overrides(document: Document, overrides: Iterable[str]) -> None:
 
 
 def _apply(document: Document, override: str, source: str) -> None:
-    key, equals, text = override.partition("=")
-    path: KeyPath = tuple(part.strip() for part in key.split("."))
-    if not equals or not all(path):
-        raise _error(source, "", "expected key.path=value, as in evaluate.seeds=10")
+    parts, text = _split(override, source)
     value = parse(text, source, numbered=False)
+    path = _names(parts, document.data)
     if value.problems:
         raise InputError(Problem(source, None, path_text(path), p.message) for p in value.problems)
 
@@ -47,6 +52,48 @@ def _apply(document: Document, override: str, source: str) -> None:
     for old in [p for p in document.locations if p[: len(path)] == path]:
         del document.locations[old]
     document.locations[path] = Location(source, None)
+
+
+def _split(override: str, source: str) -> tuple[list[tuple[str, bool]], str]:
+    """The names before the `=`, each with whether it stood in quotes, and the text after it."""
+    parts: list[tuple[str, bool]] = []
+    at = 0
+    while found := _NAME.match(override, at):
+        quoted_name, plain = found[1] or found[2], (found[3] or "").strip()
+        at = found.end()
+        if not (quoted_name or plain) or at == len(override):
+            break
+        parts.append((quoted_name or plain, bool(quoted_name)))
+        if len(parts) > MAX_DEPTH:
+            raise _error(source, "", f"the key is more than {MAX_DEPTH} levels deep; no study is")
+        if override[at] == "=":
+            return parts, override[at + 1 :]
+        if override[at] != ".":
+            break
+        at += 1
+    raise _error(
+        source, "", "expected key.path=value, as in evaluate.seeds=10; a name that holds '=' or '.' stands in quotes"
+    )
+
+
+def _names(parts: list[tuple[str, bool]], data: Any) -> KeyPath:
+    """The path that is meant where names themselves hold dots: `conditions.data.contamination` has two names.
+
+    A name that is there already wins over one that is not, and the longest of these over shorter ones.
+    """
+    path: tuple[str, ...] = ()
+    place = data
+    while parts:
+        n = 1
+        if not parts[0][1]:
+            joined = [".".join(name for name, _ in parts[: i + 1]) for i in range(len(parts))]
+            there = [i + 1 for i, name in enumerate(joined) if isinstance(place, dict) and name in place]
+            module = [i + 1 for i, (name, _) in enumerate(parts) if ":" in name] if path in _BY_ALGORITHM else []
+            n = len(parts) if path in _OF_DOTTED_NAMES else max(there, default=min(module, default=1))
+        name = ".".join(name for name, _ in parts[:n])
+        path, parts = (*path, name), parts[n:]
+        place = place.get(name) if isinstance(place, dict) else None
+    return path
 
 
 def _error(source: str, path: str, message: str) -> InputError:

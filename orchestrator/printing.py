@@ -17,22 +17,30 @@ if TYPE_CHECKING:
     from results.tables import MainTable
 
 
+def plain_console(**options: Any) -> Console:
+    """A rich console that shows text as it is: a path or a title with brackets or colons in it is no markup.
+
+    Every console of the program comes from here. `options` are those of `rich.console.Console`.
+    """
+    return Console(**{"markup": False, "emoji": False, "highlight": False, **options})
+
+
 def new_console() -> Console:
     """Standard output; wide enough for a table where it is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=max(console.width, 120))
+    console = plain_console()
+    return console if console.is_terminal else plain_console(width=max(console.width, 120))
 
 
 def warn(sentences: Iterable[str]) -> None:
     """Notes, a line each."""
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     for sentence in sentences:
         console.print(Text(f"note: {sentence}", style="yellow"), soft_wrap=True)
 
 
 def complain(sentence: str) -> None:
     """What went wrong, in one line."""
-    Console(stderr=True).print(Text(sentence, style="red"), soft_wrap=True)
+    plain_console(stderr=True).print(Text(sentence, style="red"), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

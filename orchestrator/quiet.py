@@ -12,6 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from orchestrator.printing import plain_console
+
 
 @contextmanager
 def quiet_output(log: Path, console: Console) -> Iterator[Console]:
@@ -35,11 +37,11 @@ def quiet_output(log: Path, console: Console) -> Iterator[Console]:
         for fd in saved:
             os.dup2(sink.fileno(), fd)
         try:
-            yield Console(
+            yield plain_console(
                 file=terminal,
                 force_terminal=is_terminal,
                 width=None if is_terminal else width,
-                color_system=console.color_system,  # type: ignore[arg-type]
+                color_system=console.color_system,
                 no_color=console.no_color,
                 quiet=console.quiet,
             )

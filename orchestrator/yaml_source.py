@@ -21,7 +21,7 @@ from orchestrator.syntax_messages import in_plain_words
 
 KeyPath = tuple[str | int, ...]
 
-MAX_BYTES = 2**20
+MAX_BYTES = 2**18
 MAX_VALUES = 10_000
 MAX_DEPTH = 32
 MAX_DIGITS = 64
@@ -62,7 +62,7 @@ class Document:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file. Raises InputError for anything that is not a readable UTF-8 text file of at most 1 MiB."""
+    """The text of a file. Raises InputError for anything that is not a readable UTF-8 text file of at most 256 KiB."""
     source = str(path)
     try:
         if path.is_dir():
@@ -77,7 +77,7 @@ def read_text(path: Path) -> str:
         reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
         raise _error(source, None, f"cannot be read: {reason[:1].lower()}{reason[1:]}") from problem
     if len(raw) > MAX_BYTES:
-        raise _error(source, None, "is larger than 1 MiB; a study file is a page of text")
+        raise _error(source, None, "is larger than 256 KiB; a study file is a page of text")
     if b"\0" in raw:
         line = raw[: raw.index(b"\0")].count(b"\n") + 1
         raise _error(source, line, "is not a text file: it holds a NUL byte; write the study as YAML in UTF-8")

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from orchestrator.commands.completion import KINDS, kinds
 from orchestrator.commands.options import SOME_FAILED, Json, Overrides, Runs, StudyFile
 from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError, did_you_mean
-from orchestrator.printing import new_console, print_json, warn
+from orchestrator.printing import new_console, plain_console, print_json, warn
 
 
 def plan(
@@ -121,7 +120,7 @@ def data(
 
     with data_errors():
         if as_json:  # what is made meanwhile is said beside it
-            print_json(summarise_data(loaded, runs, Console(stderr=True)))
+            print_json(summarise_data(loaded, runs, plain_console(stderr=True)))
         else:
             console = new_console()
             show_data(summarise_data(loaded, runs, console), console)

@@ -25,7 +25,10 @@ SOLE_HOME = {  # library: the only places that import it
     "optuna": {"orchestrator/search.py", "orchestrator/dashboard.py", "search_spaces/distributions.py"},
     "optuna_dashboard": {"orchestrator/dashboard.py"},
     "mlflow": {
-        *(f"orchestrator/mirror/{name}.py" for name in ("batches", "bulk", "connection", "database", "models", "store")),
+        *(
+            f"orchestrator/mirror/{name}.py"
+            for name in ("batches", "bulk", "connection", "database", "models", "store")
+        ),
         "orchestrator/mlflow_app.py",
         "orchestrator/mlflow_server.py",
     },

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import orchestrator.mirror
+from orchestrator.fitted_table import FittedTable
 from orchestrator.mirror import Difference
-from orchestrator.printing import show_mirror_check, show_verdict
+from orchestrator.printing import complain, new_console, show_mirror_check, show_verdict, warn
 from results.report import load_table
 from results.verdict import answers
 
@@ -38,3 +39,14 @@ def test_a_quiet_run_ends_with_the_answer_in_words_alone(tmp_path, capsys):
     (said,) = (passages for _, passages in answers(load_table(folder)))
     assert printed == " ".join(" ".join([one.heading, *one.sentences]) for one in said).strip()
     assert not (folder / "report").exists()
+
+
+@pytest.mark.parametrize("text", ["[old] runs", "[red]runs[/red]", "a[/]b", ":smile:", "[link=file:///x]y[/link]"])
+def test_text_from_data_is_shown_as_it_is(text, capsys):
+    new_console().print(f"report: {text}", soft_wrap=True)
+    new_console().print(FittedTable(headings=(text,), rows=[(text,)]))
+    warn([text])
+    complain(text)
+    shown = capsys.readouterr()
+    assert shown.out.count(text) == 3
+    assert shown.err.count(text) == 2

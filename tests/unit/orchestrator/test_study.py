@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 import trainables.data
 from orchestrator.arms import derive_arms
 from orchestrator.errors import InputError
+from orchestrator.overrides import apply_overrides
 from orchestrator.sections import OBJECTIVES, DesignName, SamplerName
 from orchestrator.study import LoadedStudy, StudySpec, load_study
 from orchestrator.study_rules import smallest_p
+from orchestrator.yaml_source import parse
 from trainables.algorithms import ALGORITHMS
 
 DIGITS = Path(__file__).parents[3] / "studies/digits.yaml"
@@ -730,6 +732,47 @@ def test_overrides_stand_in_for_the_files_values(study: Study) -> None:
     assert spec.off == ("score-memory",)
     assert spec.constants("rsmatch")["learning_rate"] == 0.01
     assert (spec.question, spec.baselines) == ("Is a = b?", ("fixmatch",))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "conditions.data.contamination=[0, 0.5]",
+        'conditions."data.contamination"=[0, 0.5]',
+        "conditions.'data.contamination' = [0, 0.5]",
+        "conditions={data.contamination: [0, 0.5]}",
+    ],
+)
+def test_an_override_reaches_names_that_hold_dots(study: Study, override: str) -> None:
+    for text in (MINIMAL, MINIMAL + "conditions: {data.contamination: [0.25, 0.75]}\n"):
+        conditions = study.load(text, override).spec.condition_list()
+        assert [c.data.contamination for c in conditions] == [0, 0.5]
+
+
+def test_overrides_find_algorithms_resources_and_arms_with_dots_in_their_names() -> None:
+    document = parse("resources: {arms: {tau=0.8: {cpus: 2}}}\n", "s.yaml")
+    apply_overrides(
+        document,
+        [
+            "hyperparameters.mine.match:MyMatch.learning_rate=0.5",
+            "resources.custom.nvidia.com/a100=1",
+            'resources.arms."tau=0.8".cpus=4',
+            "resources.arms.mine.match:MyMatch.gpus=0.5",
+        ],
+    )
+    assert not document.problems
+    assert document.data == {
+        "hyperparameters": {"mine.match:MyMatch": {"learning_rate": 0.5}},
+        "resources": {
+            "custom": {"nvidia.com/a100": 1},
+            "arms": {"tau=0.8": {"cpus": 4}, "mine.match:MyMatch": {"gpus": 0.5}},
+        },
+    }
+
+
+def test_an_override_of_thousands_of_levels_is_a_sentence(study: Study) -> None:
+    [problem] = study.problems(MINIMAL, ".".join(["a"] * 5000) + "=1")
+    assert problem.endswith("the key is more than 32 levels deep; no study is")
 
 
 @pytest.mark.parametrize(

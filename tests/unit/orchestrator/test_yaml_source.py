@@ -204,7 +204,7 @@ def test_every_float_that_pyyaml_or_python_writes_is_read(value: float) -> None:
         (b"a: 1\nb\0: 2", ":2: is not a text file: it holds a NUL byte; write the study as YAML in UTF-8"),
         (b"a: 1\n\n\xff\xfe", ":3: is not a text file in UTF-8; save it as UTF-8"),
         ("a: é".encode("latin-1"), ":1: is not a text file in UTF-8; save it as UTF-8"),
-        (b"#" * (MAX_BYTES + 1), ": is larger than 1 MiB; a study file is a page of text"),
+        (b"#" * (MAX_BYTES + 1), ": is larger than 256 KiB; a study file is a page of text"),
     ],
 )
 def test_files_that_are_not_text(tmp_path: Path, content: bytes, message: str) -> None:
