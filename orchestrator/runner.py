@@ -100,6 +100,8 @@ class RunOutcome:
     stopped: str | None = None
     """Which limit ended the run before the study was done."""
     mirror_error: str | None = None
+    store_refused: bool = False
+    """Whether MLflow's store is a file of this machine and cannot be written, which will not mend itself as a server may."""
     storage_error: str | None = None
     """Why the object store lacks what this machine's copy has."""
     report: Report | None = None
@@ -187,7 +189,9 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
             written = partial(_written, mirror)
             if not outcome.interrupted:
                 with until_told(outcome), phase(console, "bringing MLflow up to date", written):
-                    outcome.mirror_error = mirror.finish(timeout=120).error
+                    ended = mirror.finish(timeout=120)
+                    outcome.mirror_error = ended.error
+                    outcome.store_refused = (ended.exit_status or 0) > 0 and sqlite_path(uri) is not None
             if outcome.interrupted:
                 outcome.mirror_error = mirror.finish(timeout=5).error
         ledger.close()

@@ -57,7 +57,7 @@ def _package(name: str) -> Path:
     """The folder of one of this program's packages, which is the one that this process has imported."""
     ours = ROOT / name
     module = importlib.import_module(name)
-    found = module.__file__ or f"the folder {', '.join(getattr(module, '__path__', ()))}"
+    found = getattr(module, "__file__", None) or f"the folder {', '.join(getattr(module, '__path__', ()))}"
     if Path(found).resolve() != ours / "__init__.py":
         raise ShippingConflict(
             f"{found} stands in the way of this program's package {name!r} ({ours}); give it another name, or start the command in "

@@ -102,7 +102,11 @@ def run(
         show_report(outcome.folders.study, console, written=outcome.report)
     if outcome.mirror_error:
         command = called("sync", name, *where)
-        warn([f"MLflow is behind: {outcome.mirror_error}; the ledger has everything, `{command}` writes the rest"])
+        behind = f"MLflow is behind: {outcome.mirror_error}; the ledger has everything, `{command}` writes the rest"
+        if outcome.store_refused:
+            complain(behind)
+        else:
+            warn([behind])
     elif mlflow:
         _say(console, f"MLflow: `{called('ui', name, *where)}`")
     if outcome.storage_error:
@@ -110,7 +114,7 @@ def run(
             f"{outcome.storage_error}; this machine's copy has everything ({outcome.folders.study}), and running the study "
             "again sends the rest"
         )
-    if outcome.failed or outcome.blocked or outcome.storage_error:
+    if outcome.failed or outcome.blocked or outcome.storage_error or outcome.store_refused:
         for record in outcome.failed:
             place = f"{record.arm}, {record.phase} {record.number}"
             complain(f"failed: {place}: {record.error} (see {outcome.folders.study / (record.log or 'log')})")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -58,7 +60,21 @@ def test_a_second_run_has_nothing_to_do(run, two_actors):
     again, printed = run(two_actors[1], resources={"cpus": 1, "gpus": 0, "actors": 2})
     assert again.ran == 0
     assert "starting Ray" not in printed
+    assert not again.store_refused
     assert len(Ledger(again.folders.ledger).records()) == SMALL_TRIALS
+
+
+def test_a_store_that_cannot_be_written_is_no_mere_note(two_actors, tmp_path):
+    runs = Path(shutil.copytree(two_actors[1], tmp_path / "runs"))
+    (runs / "small" / "log" / "mirror.json").unlink()
+    (runs / "mlflow.db").write_text("hello, I am a text file")
+    study = write_study(tmp_path)
+    done = ablate("run", study, cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "mlflow.db: not an SQLite database; move it away and `ablate sync` writes it anew" in done.stderr
+    (runs / "mlflow.db").rename(runs / "aside")
+    done = ablate("run", study, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_number_of_actors_does_not_change_the_answer(run, runs, two_actors):
