@@ -8,11 +8,9 @@ that warm-up and later stages have their share.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,9 +20,11 @@ from statistics import fmean, median
 from typing import Any
 
 from orchestrator.cell import Cell
+from orchestrator.child_process import child_environment, module_command
 from orchestrator.cost import gpus_of_trials, pools_to_make, trials_at_once
 from orchestrator.errors import AblateError
 from orchestrator.folders import StudyFolders
+from orchestrator.scratch import scratch_folder
 from orchestrator.study_plan import Plan
 from orchestrator.timings import Calibration
 from trainables.algorithms import module_folders, resolve
@@ -141,11 +141,11 @@ def _workers(jobs: Sequence[dict[str, Any]], gpus: float) -> list[dict[str, Any]
     """Run jobs side by side, each in a process of its own; their answers."""
     running = []
     for i, job in enumerate(jobs):
-        environment = dict(os.environ)
+        environment = child_environment()
         if gpus:
             environment["CUDA_VISIBLE_DEVICES"] = str(int(i * min(gpus, 1)))
         process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.calibration"],
+            module_command("orchestrator.calibration"),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
         assert process.stdin is not None
@@ -154,14 +154,22 @@ def _workers(jobs: Sequence[dict[str, Any]], gpus: float) -> list[dict[str, Any]
             process.stdin.close()
         process.stdin = None
         running.append(process)
-    answers = []
-    for process in running:
-        output, errors = process.communicate()
-        if process.returncode:
-            last = (errors.strip().splitlines() or ["no message"])[-1]
-            raise CalibrationFailed(f"plan --calibrate: a worker ended with status {process.returncode}: {last}")
-        answers.append(json.loads(output.splitlines()[-1]))
-    return answers
+    try:
+        return [_answer(process) for process in running]
+    finally:
+        for process in running:  # where one failed, or the user has gone
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
+    output, errors = process.communicate()
+    if process.returncode:
+        last = (errors.strip().splitlines() or ["no message"])[-1]
+        raise CalibrationFailed(f"plan --calibrate: a worker ended with status {process.returncode}: {last}")
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return found
 
 
 def _measure(job: dict[str, Any]) -> dict[str, Any]:
@@ -217,8 +225,8 @@ def _short_trial(spec: TrialSpec, cache: Path, device: Any) -> tuple[float, floa
     probe, _ = train(min(_PROBE_STEPS, spec.training.steps))
     steps = int(SECONDS_A_CELL * probe.step / max(probe.seconds, 1e-6))
     trainer, setup = train(min(max(steps, _PROBE_STEPS), spec.training.steps))
-    with tempfile.TemporaryDirectory(prefix="ablate-") as folder:
-        path = Path(folder) / "checkpoint.pt"
+    with scratch_folder() as folder:
+        path = folder / "checkpoint.pt"
         trainer.save(path)
         return trainer.seconds / trainer.step, setup, path.stat().st_size
 

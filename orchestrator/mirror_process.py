@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
-from urllib.parse import urlsplit
 
+from orchestrator.addresses import TRACKING, sqlite_uri
+from orchestrator.child_process import child_environment, module_command
 from trainables.files import write_atomically
 
 PROGRESS_NAME = "log/mirror.json"
@@ -24,26 +24,9 @@ VIEW_NAME = "ablate"
 """The view of the runs table that the mirror keeps with each experiment, as a link to it names it."""
 
 
-HIDDEN = "…"
-"""What stands for a secret."""
-
-
-def without_secrets(uri: str) -> str:
-    """An address as it may be shown: without user and password, and without a query, which may hold one."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:  # no address
-        return HIDDEN
-    host = parts.netloc.rpartition("@")[2]
-    if host == parts.netloc and not parts.query:
-        return uri
-    shown = host if host == parts.netloc else f"{HIDDEN}@{host}"
-    return parts._replace(netloc=shown, query=HIDDEN if parts.query else "").geturl()
-
-
 def tracking_uri(runs: Path) -> str:
-    """The store that a study below `runs` is mirrored to: the user's MLFLOW_TRACKING_URI, else `runs/mlflow.db`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(runs / 'mlflow.db').absolute()}"
+    """The store that a study below `runs` is mirrored to: MLFLOW_TRACKING_URI, else `runs/mlflow.db`. Raises MirrorError."""
+    return os.environ.get(TRACKING) or sqlite_uri((runs / "mlflow.db").absolute())
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +83,7 @@ class MirrorProcess:
             raise RuntimeError("MirrorProcess: was started before; make a new one")
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         (self.study_dir / PROGRESS_NAME).unlink(missing_ok=True)
-        command = [
-            sys.executable,
-            "-m",
-            "orchestrator.mirror",
-            "--study-dir",
-            str(self.study_dir.absolute()),
-        ]
+        command = module_command("orchestrator.mirror", "--study-dir", str(self.study_dir.absolute()))
         with self.log_path.open("ab") as log:
             # A session of its own: Ctrl-C at the terminal is for the driver, and the mirror still makes its last sync.
             self._process = subprocess.Popen(
@@ -116,7 +93,7 @@ class MirrorProcess:
                 stderr=log,
                 start_new_session=True,
                 # the address may hold a password, and everybody on the machine can read a command line
-                env={**_environment(), "MLFLOW_TRACKING_URI": self.uri},
+                env={**child_environment(), "OMP_NUM_THREADS": "1", TRACKING: self.uri},
             )
 
     def status(self) -> MirrorStatus:
@@ -153,10 +130,3 @@ class MirrorProcess:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.finish(PATIENCE_AFTER_INTERRUPT if kind is KeyboardInterrupt else self.patience)
-
-
-def _environment() -> dict[str, str]:
-    """This environment, with the packages importable from where this process has them."""
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}

@@ -11,14 +11,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from orchestrator.addresses import without_secrets
 from orchestrator.errors import AblateError
-from orchestrator.mirror_process import without_secrets
 from trainables.files import TEMPORARY_PREFIX, replacing
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss")
 LONGEST = 400
 _SECRET_WORDS = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
 _LARGE_BYTES = 1 << 24
+_LONGEST_NAME = 255  # bytes of a file's name that file systems take
 
 
 class RemoteError(AblateError):
@@ -162,5 +163,7 @@ def is_safe(name: str) -> bool:
         and path.as_posix() == name
         and not {"", ".", ".."} & set(path.parts)
         and "\\" not in name
+        and "\0" not in name
+        and all(len(os.fsencode(part)) <= _LONGEST_NAME for part in path.parts)
         and not any(part.startswith(TEMPORARY_PREFIX) for part in path.parts)
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.mirror_process import MirrorProcess, MirrorStatus, tracking_uri, without_secrets
+from orchestrator.addresses import without_secrets
+from orchestrator.mirror_process import MirrorProcess, MirrorStatus, tracking_uri
 
 
 def test_the_driver_side_does_not_import_mlflow() -> None:
