@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from orchestrator.addresses import TRACKING, sqlite_uri
+from orchestrator.addresses import TRACKING, sqlite_path, sqlite_uri
 from orchestrator.child_process import child_environment, module_command
 from trainables.files import write_atomically
 
@@ -56,6 +56,12 @@ class MirrorStatus:
             return cls(int(raw["written"]), int(raw["total"]), raw["error"])
         except (OSError, ValueError, KeyError, TypeError):
             return cls()
+
+
+def has_everything(study_dir: Path, uri: str, records: int) -> bool:
+    """Whether the last mirror of a study left nothing to do, and its store, where that is a file, is still there."""
+    last, file = MirrorStatus.load(study_dir / PROGRESS_NAME), sqlite_path(uri)
+    return (file is None or file.exists()) and last.error is None and last.written >= last.total == records
 
 
 class MirrorProcess:

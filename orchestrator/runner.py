@@ -25,7 +25,7 @@ from orchestrator.folders import StudyFolders
 from orchestrator.gpu_memory import GpuShares
 from orchestrator.limits import RunLimits
 from orchestrator.local_ray import clean_up
-from orchestrator.mirror_process import PROGRESS_NAME, MirrorProcess, MirrorStatus, tracking_uri
+from orchestrator.mirror_process import MirrorProcess, MirrorStatus, has_everything, tracking_uri
 from orchestrator.open_trials import OpenTrials
 from orchestrator.phases import phase
 from orchestrator.provenance import run_provenance
@@ -153,7 +153,7 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
         outcome = RunOutcome(folders=folders, plan=plan)
         uri = options.mlflow_uri or tracking_uri(options.runs)
         mirror = None
-        if options.mirror and (not state.done or not _mirrored(folders, uri, len(records))):
+        if options.mirror and (not state.done or not has_everything(folders.study, uri, len(records))):
             mirror = stack.enter_context(MirrorProcess(folders.study, uri, folders.log / "mlflow.log"))
         if not state.done:
             code = described.provenance["code"]
@@ -351,14 +351,6 @@ def _asks_otherwise(before: StudyManifest, described: StudyManifest) -> bool:
         for m in (before, described)
     )
     return one != other
-
-
-def _mirrored(folders: StudyFolders, uri: str, records: int) -> bool:
-    """Whether the last mirror of this study left nothing to do and its local store is still there."""
-    last = MirrorStatus.load(folders.study / PROGRESS_NAME)
-    local = sqlite_path(uri)
-    there = local is None or local.exists()
-    return there and last.error is None and last.written >= last.total == records
 
 
 def decide(plan: Plan, records: Sequence[TrialRecord], study_dir: Path, decision: Decision | None) -> Decisions:

@@ -90,8 +90,15 @@ def test_the_page_shows_the_studies_on_this_machine_only(address: str) -> None:
     listed = json.loads(ask(f"{address}/api/studies"))["study_summaries"]
     assert {s["study_name"] for s in listed} == {"rsmatch", "rsmatch-without-queue", "fixmatch"}
     assert b"<html" in ask(f"{address}/dashboard").lower()
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        ask(f"{address}/api/studies", Host="evil.example:80")
+    for name in (
+        "evil.example:80",
+        "10.evil.example:8080",
+        "10.0.0.1:8080",
+        "0.0.0.0:8080",
+        "localhost.evil.example:8080",
+    ):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            ask(f"{address}/api/studies", Host=name)
 
 
 def test_a_port_that_is_taken_is_said(folder: Path, address: str) -> None:
