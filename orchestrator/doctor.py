@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires
@@ -16,6 +17,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.local_ray import SHARED_MEMORY
 from orchestrator.provenance import PACKAGES, hardware, package_versions
 from trainables.data import DATASETS
 
@@ -49,6 +51,7 @@ def examine(address: str | None = None) -> list[dict[str, Any]]:
         _folder(),
         _machine(),
         _memory_files(),
+        *_token_file(),
         _gpus() if "torch" not in missing else _finding("GPUs", False, "torch is missing", "", required=False),
     ]  # fmt: skip
     findings += [
@@ -123,14 +126,26 @@ def _memory_files() -> dict[str, Any]:
     try:
         free = shutil.disk_usage("/dev/shm").free / 2**30
     except OSError:
-        return _finding("shared memory", True, "no /dev/shm; Ray uses /tmp, which is slower", "", required=False)
+        return _finding("shared memory", False, "no /dev/shm, which Ray wants", SHARED_MEMORY)
     return _finding(
         "shared memory",
         free >= 0.5,
         f"{free:.1f} GiB free in /dev/shm",
-        "free what is in /dev/shm, or start the container with `docker run --shm-size=1g`",
+        SHARED_MEMORY,
         required=False,
     )
+
+
+def _token_file() -> list[dict[str, Any]]:
+    """Ray makes the token of a cluster readable for all users of a machine."""
+    try:
+        path = Path("~/.ray/auth_token").expanduser()
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except (OSError, RuntimeError):  # there is none, or no home
+        return []
+    remedy = f"`chmod 600 {shlex.quote(str(path))}`"
+    found = f"{path}, mode {mode:04o}{', so others can read it' if mode & 0o077 else ''}"
+    return [_finding("Ray's token", not mode & 0o077, found, remedy, required=False)]
 
 
 def _gpus() -> dict[str, Any]:

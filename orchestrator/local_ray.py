@@ -7,6 +7,8 @@ write to, keeps them, and writes its token readable for all into the home folder
 from __future__ import annotations
 
 import os
+import re
+import resource
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -27,7 +29,13 @@ LONGEST_BASE = 23
 ATTEMPTS = 2
 _TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
 _OWN_FOLDER = "RAY_TMPDIR"
-_SLOW = ("timed out", "Timed out", "timeout", "Failed to get node info")
+_SLOW = ("timed out", "Timed out", "timeout", "Failed to get node info", "Failed to start", "Failed to connect")
+_FEW_FILES = 1024
+_MEMORY_FILES = Path("/dev/shm")
+
+
+SHARED_MEMORY = "free what is in /dev/shm, or start the container with `docker run --shm-size=1g`"
+"""What helps where Ray's object store has no room."""
 
 
 class LocalRayFailed(MachineFailed):
@@ -47,6 +55,8 @@ def local_ray(ray: Any, console: Console | None, options: dict[str, Any]) -> Ite
     """
     with ExitStack() as stack:
         folder = stack.enter_context(_session_folder())
+        if not _writable(_MEMORY_FILES):  # slower, but Ray would not start
+            options = {**options, "_plasma_directory": str(folder)}
         stack.enter_context(_token(folder))
         stack.enter_context(_loopback())
         watch = LocalProcesses(console, folder)
@@ -59,11 +69,12 @@ def local_ray(ray: Any, console: Console | None, options: dict[str, Any]) -> Ite
                     return
                 except Exception as problem:
                     end_if_told()
+                    said = _last_words(folder)
                     with suppress(Exception):
                         ray.shutdown()
                     watch.abandon()
                     if attempt == ATTEMPTS - 1 or not any(word in str(problem) for word in _SLOW):
-                        raise LocalRayFailed(why_not(problem)) from problem
+                        raise LocalRayFailed(why_not(problem, said)) from problem
 
         def end_now() -> None:
             watch.abandon()
@@ -75,15 +86,17 @@ def local_ray(ray: Any, console: Console | None, options: dict[str, Any]) -> Ite
         yield
 
 
-def why_not(problem: Exception) -> str:
-    """A sentence about what `ray.init` raised, with what helps."""
+def why_not(problem: Exception, said: str = "") -> str:
+    """A sentence about what `ray.init` raised, with what helps.
+
+    Args:
+        problem: What was raised.
+        said: The last complaint in the logs of Ray's processes, which are gone with the folder.
+    """
     text = " ".join(str(problem).split())
-    said = f"Ray cannot be started on this machine: {text[:400]}"
+    sentence = f"Ray cannot be started on this machine: {text[:400]}"
     if any(word in text for word in _SLOW):
-        return (
-            f"Ray did not start on this machine in {ATTEMPTS} tries: it is too busy, or something ends Ray's processes "
-            "(`dmesg` tells of a lack of memory); run again when less is going on"
-        )
+        return f"Ray did not start on this machine in {ATTEMPTS} tries: {_limits() or _BUSY}{f' (Ray: {said})' if said else ''}"
     if isinstance(problem, OSError) and problem.errno is not None:
         remedies = {
             "EMFILE": "allow more open files: `ulimit -n 8192`",
@@ -98,12 +111,39 @@ def why_not(problem: Exception) -> str:
 
         what = f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem.strerror)
         remedy = remedies.get(errorcode.get(problem.errno, ""), "`ablate doctor` looks at this machine")
+        if str(problem.filename).startswith(str(_MEMORY_FILES)):
+            remedy = SHARED_MEMORY
         return f"Ray cannot be started on this machine: {what}; {remedy}"
-    if "/dev/shm" in text or "object store" in text.lower():
-        return f"{said}; free what is in /dev/shm, or start the container with `docker run --shm-size=1g`"
-    if "open files" in text or "ulimit" in text:
-        return f"{said}; allow more open files: `ulimit -n 8192`"
-    return f"{said}; `ablate doctor` looks at this machine"
+    if str(_MEMORY_FILES) in text or "object store" in text.lower():
+        return f"{sentence}; {SHARED_MEMORY}"
+    return f"{sentence}; `ablate doctor` looks at this machine"
+
+
+_BUSY = "it is too busy, or something ends Ray's processes (`dmesg` tells of a lack of memory); run again when less is going on"
+
+
+def _limits() -> str:
+    """Which limit of this process is too low for Ray; empty where none is."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= files < _FEW_FILES:
+        return f"only {files} files may be open; allow more with `ulimit -n 8192`"
+    memory, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if memory != resource.RLIM_INFINITY:
+        return f"a process may have only {memory >> 20} MiB of addresses; allow more with `ulimit -v unlimited`"
+    return ""
+
+
+def _last_words(folder: Path) -> str:
+    """The last line in which one of Ray's daemons complains; empty where none does."""
+    found = []
+    for path in (folder / "r" / "session_latest" / "logs").glob("*.*"):
+        if path.name.split(".")[0] in ("gcs_server", "raylet"):
+            with suppress(OSError):
+                text = path.read_text(encoding="utf-8", errors="replace")
+                found += re.findall(
+                    r"^.* [EC] .*\] (.+)$|^(terminate .+|.*what\(\).+|.*Check failed.+)$", text, re.MULTILINE
+                )
+    return " ".join("".join(found[-1]).split())[:200] if found else ""
 
 
 @contextmanager
