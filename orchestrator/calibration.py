@@ -27,6 +27,7 @@ from orchestrator.folders import StudyFolders
 from orchestrator.scratch import scratch_folder
 from orchestrator.study_plan import Plan
 from orchestrator.timings import Calibration
+from results.documents import read_document
 from trainables.algorithms import module_folders, resolve
 from trainables.configuration import content_hash
 from trainables.files import write_atomically
@@ -50,7 +51,7 @@ def calibration_path(folders: StudyFolders) -> Path:
 def load_calibration(plan: Plan, folders: StudyFolders) -> Calibration | None:
     """The study's calibration; None where there is none, or it measured other training code or another machine."""
     try:
-        found = Calibration(**json.loads(calibration_path(folders).read_text(encoding="utf-8")))
+        found = Calibration(**read_document(calibration_path(folders)))
     except (OSError, ValueError, TypeError):
         return None
     return found if (found.source, found.host) == (_source(plan), platform.node()) else None

@@ -11,9 +11,10 @@ from typing import Literal
 
 from orchestrator.errors import AblateError
 from orchestrator.study_plan import Plan
+from results.documents import read_document
 from results.origins import Origin, origin_of
 from results.records import TrialRecord
-from trainables.files import write_atomically
+from trainables.files import inside, write_atomically
 from trainables.source import source_files
 
 DECISIONS_NAME = "decisions.json"
@@ -40,7 +41,7 @@ class Decisions:
         """Read them; none where nothing was decided. Raises AblateError where the file is damaged."""
         path = study_dir / DECISIONS_NAME
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = read_document(path)
             return cls(*(frozenset(Origin(*map(str, o)) for o in raw[name]) for name in ("accepted", "superseded")))
         except FileNotFoundError:
             return cls()
@@ -127,10 +128,8 @@ def remember_sources(study_dir: Path, plan: Plan) -> None:
 
 def _differing_files(study_dir: Path, source: str, algorithm: str) -> str:
     """`: changed trainables/training.py`, or nothing where the old files are not known."""
-    if not source.isalnum():
-        return ""
     try:
-        old = json.loads((study_dir / SOURCES_NAME / f"{source}.json").read_text(encoding="utf-8"))
+        old = read_document(inside(study_dir, f"{SOURCES_NAME}/{source}.json"))
         new = source_files(algorithm)
         names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
     except (OSError, ValueError, TypeError, AttributeError):

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainables.files import append_digest, without_digest
+from trainables.files import append_digest, read_ordinary, without_digest
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +83,7 @@ def read_model(path: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise ValueError("it is too large")
-        state = torch.load(io.BytesIO(without_digest(path.read_bytes())), map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(without_digest(read_ordinary(path))), map_location="cpu", weights_only=True)
         about = json.loads(state["about"])
         backbone = BACKBONES[about["network"]]
         channels, height, width = map(int, about["image_shape"])

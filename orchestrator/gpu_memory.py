@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from results.documents import read_document
 from trainables.files import write_atomically
 
 FILE_NAME = "gpu_memory.json"
@@ -70,7 +71,7 @@ class GpuShares:
     def _load(self) -> dict[str, tuple[int, int]]:
         """What an earlier run saw; a file that does not say is no matter, for it will be seen again."""
         try:
-            raw = json.loads(self._path.read_bytes()) if self._path is not None else {}
+            raw = read_document(self._path) if self._path is not None else {}
             return {str(arm): (int(taken), int(total)) for arm, (taken, total) in raw.items() if int(total) > 0}
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError):
             return {}

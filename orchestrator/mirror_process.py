@@ -16,6 +16,7 @@ from typing import IO, Self
 
 from orchestrator.addresses import TRACKING, sqlite_path, sqlite_uri
 from orchestrator.child_process import child_environment, module_command
+from results.documents import read_document
 from trainables.files import write_atomically
 
 PROGRESS_NAME = "log/mirror.json"
@@ -52,9 +53,10 @@ class MirrorStatus:
     def load(cls, path: Path) -> MirrorStatus:
         """Read a status; an empty one where the mirror has not written any."""
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            return cls(int(raw["written"]), int(raw["total"]), raw["error"])
-        except (OSError, ValueError, KeyError, TypeError):
+            raw = read_document(path)
+            error = raw["error"]
+            return cls(int(raw["written"]), int(raw["total"]), None if error is None else str(error))
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return cls()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.slots import Slot
+from results.documents import read_document
 from trainables.files import write_atomically
 
 Open = tuple[int, Mapping[str, Any]]
@@ -44,9 +45,9 @@ class OpenTrials:
         found: dict[str, list[Open]] = defaultdict(list)
         for path in sorted(self.folder.glob("*.json")):
             try:
-                note = json.loads(path.read_text(encoding="utf-8"))
+                note = read_document(path)
                 found[str(note["search"])].append((int(note["number"]), dict(note["suggested"])))
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, OverflowError):
                 path.unlink(missing_ok=True)
         return {search: sorted(notes, key=lambda n: n[0]) for search, notes in found.items()}
 

@@ -54,16 +54,15 @@ def remove_abandoned(base: Path) -> int:
 
 def remove(folder: Path) -> None:
     """Remove a folder as far as possible, its mark last: what is left of it can still be told to be abandoned."""
-    for path in list(folder.glob("*")) if folder.is_dir() else ():
-        if path.name == MARK:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                path.unlink()
-    if {path.name for path in folder.glob("*")} <= {MARK}:
-        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # another run does the same
+        for name in set(os.listdir(folder)) - {MARK}:
+            path = folder / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if set(os.listdir(folder)) <= {MARK}:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _abandoned(folder: Path) -> bool:

@@ -21,7 +21,7 @@ from results.feature_maps import FEATURES_FOLDER
 from results.figures import PICTURES_NAME
 from results.ledger import Ledger
 from results.manifest import MANIFEST_NAME
-from trainables.files import TEMPORARY_PREFIX
+from trainables.files import TEMPORARY_PREFIX, file_inside, inside
 
 CARRIED = (
     MANIFEST_NAME,
@@ -49,8 +49,9 @@ def pack(study_dir: Path) -> str:
     with tarfile.open(fileobj=held, mode="w:gz", compresslevel=1) as archive:
         for pattern in CARRIED:
             for path in sorted(study_dir.glob(pattern)):
-                if path.is_file() and not path.name.startswith("."):
-                    archive.add(path, path.relative_to(study_dir).as_posix(), recursive=False)
+                name = path.relative_to(study_dir).as_posix()
+                if file_inside(study_dir, name) and not path.name.startswith("."):
+                    archive.add(path, name, recursive=False)
     content = held.getvalue()
     text = base64.b64encode(content).decode()
     lines = [text[i : i + _LINE] for i in range(0, len(text), _LINE)]
@@ -109,7 +110,7 @@ def _extract(content: bytes, folder: Path) -> None:
                 source = archive.extractfile(member)
                 if room < 0 or source is None:
                     raise TransferDamaged(f"what arrived has more than {LARGEST_BYTES:,} bytes")
-                place = folder / name
+                place = inside(folder, member.name)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with place.open("wb") as target:
                     shutil.copyfileobj(source, target)

@@ -12,6 +12,7 @@ from orchestrator.remote.working_copy import bring_study
 from orchestrator.study import StudySpec
 from orchestrator.study_plan import WarmStart
 from results.cells import CellRecords, select_records
+from results.documents import read_document
 from results.ledger import Ledger
 from results.manifest import ConditionInfo, ManifestDamaged, StudyManifest
 from results.selection import candidates, objective
@@ -64,12 +65,12 @@ def _by_cell(cells: list[dict[str, Any]]) -> WarmStart:
 
 def _kept(path: Path, name: str) -> list[dict[str, Any]] | None:
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_document(path)
         _by_cell(raw["cells"])
         return list(raw["cells"]) if raw["study"] == name else None
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as problem:
         raise AblateError(f"{path}: not what a run writes ({problem}); remove it, and run again") from problem
 
 

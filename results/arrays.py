@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.files import open_ordinary
+
 
 class ArraysDamaged(Exception):
     """A file of arrays that cannot be used; the message names it and the rule that it breaks."""
@@ -16,7 +18,7 @@ class ArraysDamaged(Exception):
 def read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     """All arrays of a file by name; None where there is none. Pickled objects are refused. Raises ArraysDamaged."""
     try:
-        with path.open("rb") as handle:
+        with open_ordinary(path) as handle:
             archive = np.load(handle, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("a single array")

@@ -14,6 +14,7 @@ from results.cells import CellRecords
 from results.headroom import fixmatch_among
 from results.manifest import ArmInfo
 from results.tables import ConditionTable
+from trainables.files import file_inside
 
 FEATURES_FOLDER = "features"
 MOST_IMAGES = 10_000
@@ -63,7 +64,8 @@ def feature_maps(
         if row is None or first is None:
             continue
         trial = first.same_as or first.trial_id
-        read = read_features(study_dir / FEATURES_FOLDER / f"{trial}.npz") if trial.isalnum() else None
+        path = file_inside(study_dir, f"{FEATURES_FOLDER}/{trial}.npz")
+        read = None if path is None else read_features(path)
         if read is not None and read[2].any() and not read[2].all():
             found.append(_map(name, row.title, first.seed, *read))
     return tuple(found)

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from results.packed import Packed
 from results.records import TrialRecord
+from trainables.files import NotOrdinary, read_ordinary
 
 JSON_COLUMNS = ("config", "suggested", "metrics", "curves", "versions", "code", "data")
 REPEATED_COLUMNS = (
@@ -208,7 +209,9 @@ def verify(path: Path) -> None:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_ordinary(path)
+    except NotOrdinary as problem:
+        raise _damaged(path, problem) from problem
     except OSError as problem:
         if problem.errno in _DAMAGED_DISK:
             raise _damaged(path, problem) from problem

@@ -21,7 +21,7 @@ from trainables.data.seed_block import SeedBlock
 from trainables.dense import joined
 from trainables.diagnostics import Diagnostics
 from trainables.features import features_sample
-from trainables.files import append_digest, replacing, without_digest
+from trainables.files import append_digest, read_ordinary, replacing, without_digest
 from trainables.order import BatchOrder
 from trainables.seeds import stream_seed
 from trainables.shared_views import SharedViews, read_only, views_of
@@ -267,7 +267,7 @@ class Trainer:
         """
         expected = (of or self.spec).trial_id
         try:
-            content = io.BytesIO(without_digest(path.read_bytes()))
+            content = io.BytesIO(without_digest(read_ordinary(path)))
             state = torch.load(content, map_location=self.device, weights_only=True)
             if state["trial_id"] != expected:
                 raise CheckpointDamaged(f"{path}: belongs to trial {state['trial_id']}, not {expected}")

@@ -220,7 +220,10 @@ class MLflowStore(Connection):
             self._there.add(dataset)
 
     def _send(self, run_id: str, content: RunContent, study_dir: Path) -> None:
-        """All files of a run. What is no longer there, or not inside the study's folder, is left out: a record may be somebody else's."""
+        """All files of a run. What is no longer there, or not inside the study's folder, is left out.
+
+        A record may be somebody else's.
+        """
         client = self._connected()
         for path, text in content.files.items():
             client.log_text(run_id, text, path)

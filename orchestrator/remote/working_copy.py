@@ -19,6 +19,7 @@ from orchestrator.errors import AblateError
 from orchestrator.folders import StudyFolders
 from orchestrator.lock import is_held
 from orchestrator.remote.folder import RemoteFolder, is_remote, is_safe
+from results.documents import read_document
 from trainables.files import write_atomically
 
 ORIGIN_NAME = ".copy-of.json"
@@ -68,7 +69,7 @@ def origin_of(runs: Path) -> RemoteFolder | None:
     """The folder of which `runs` is a copy; None for a folder that is nobody's. Raises AblateError where it does not say."""
     path = runs / ORIGIN_NAME
     try:
-        uri = json.loads(path.read_bytes())["uri"]
+        uri = read_document(path)["uri"]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as problem:
@@ -89,7 +90,9 @@ def names_of_studies(runs: Path) -> list[str]:
     if remote is not None:
         remote.check()
         found |= {
-            p.parent.name for p in map(PurePosixPath, remote.files()) if len(p.parts) == 2 and p.name == "study.json"
+            p.parent.name
+            for p in map(PurePosixPath, filter(is_safe, remote.files()))
+            if len(p.parts) == 2 and p.name == "study.json"
         }
     return sorted(found)
 

@@ -110,7 +110,7 @@ def test_a_head_that_dies_ends_the_run_and_a_new_one_goes_on(nodes, pools, tmp_p
     driver = start(tmp_path, "run", study, "--address", nodes.address, **impatient)
     assert wait_for(lambda: len(ledger.parts()) >= 3, driver, 200)
     nodes.kill_head()
-    assert driver.wait(120) in (1, 2)
+    assert driver.wait(120) == 1
     said = " ".join((tmp_path / "output.txt").read_text().split())
     assert f"the Ray cluster {nodes.address} is lost" in said
     assert "Traceback" not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from collections import Counter
@@ -55,8 +56,17 @@ def test_kill_and_interrupt_leave_the_same_answer(run, pools, tmp_path):
     assert len(ledger.records()) < SMALL_TRIALS
     assert "goes on from there" in (tmp_path / "output.txt").read_text()
 
+    again = len(ledger.records())
+    driver = start_ablate("run", study, cwd=tmp_path)
+    assert wait_for(lambda: len(ledger.parts()) >= again + 1, driver)
+    time.sleep(random.uniform(0.0, 0.5))
+    os.kill(driver.pid, signal.SIGTERM)  # Ray takes it for itself unless it is taken back
+    assert driver.wait(60) == 143
+    assert (tmp_path / "output.txt").read_text().count("goes on from there") == 2
+
     finished = ablate("run", study, cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
+    assert "Traceback" not in (tmp_path / "output.txt").read_text()
     after = ledger.records()
     assert actors, "some process was killed"
     assert max(Counter(r.trial_id for r in after).values()) == 1

@@ -24,6 +24,7 @@ from trainables.data.base import (
 )
 from trainables.data.image_folder import ImageFolder
 from trainables.data.published import CIFAR10, CIFAR100, STL10, SVHN
+from trainables.files import NotOrdinary, read_ordinary
 from trainables.specs import FOLDER_PREFIX, folder_of
 
 FOLDER_NAME = f"{FOLDER_PREFIX}PATH"
@@ -127,10 +128,10 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> U8:
     if not path.is_file():
         path = folder / f"{name}.gz"
     try:
-        content = path.read_bytes()
+        content = read_ordinary(path)
         if path.suffix == ".gz":
             content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as problem:
+    except (OSError, EOFError, zlib.error, NotOrdinary) as problem:
         raise DatasetDamaged(f"{path}: cannot be read ({problem}); fetch the file again") from problem
     if len(content) < 4 + 4 * dimensions or content[:4] != bytes((0, 0, 8, dimensions)):
         raise DatasetDamaged(f"{path}: does not begin like an IDX file of {dimensions} dimensions of unsigned bytes")

@@ -14,7 +14,7 @@ from trainables.configuration import content_hash
 from trainables.data.datasets import Images
 from trainables.data.generators import GENERATORS, Progress, _silent
 from trainables.environment import environment
-from trainables.files import append_digest, replacing, without_digest
+from trainables.files import append_digest, read_ordinary, replacing, without_digest
 from trainables.lazy import LazyModule
 from trainables.seeds import stream_seed
 
@@ -108,7 +108,7 @@ def kept(path: Path, make: Callable[[], State]) -> State:
 def read_fit(path: Path) -> State:
     """The state in this file; code in it is never run. Raises FileNotFoundError and FitDamaged."""
     try:
-        content = io.BytesIO(without_digest(path.read_bytes()))
+        content = io.BytesIO(without_digest(read_ordinary(path)))
         state: State = torch.load(content, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from trainables.data.base import U8, Dataset, DatasetDamaged, DatasetMissing, Images
+from trainables.files import NotOrdinary, open_ordinary, read_ordinary
 from trainables.lazy import LazyModule
 from trainables.specs import FOLDER_PREFIX
 
@@ -325,8 +326,8 @@ def _head(path: Path) -> tuple[str, tuple[int, int]]:
 def _pixels(path: Path, shape: tuple[int, int, int]) -> U8:
     """The whole image, uint8 [C, H, W]."""
     try:
-        content = path.read_bytes()
-    except OSError as problem:
+        content = read_ordinary(path)
+    except (OSError, NotOrdinary) as problem:
         raise DatasetDamaged(f"{path}: cannot be read ({problem})") from problem
     with _opened(path, io.BytesIO(content)) as image:
         image.verify()  # of a PNG, its checksums; the image is of no use afterwards
@@ -361,7 +362,7 @@ def _opened(path: Path, source: IO[bytes] | None = None) -> Iterator[Image.Image
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(source or path, formats=FORMATS) as image:
+            with open_ordinary(path) if source is None else source as file, Image.open(file, formats=FORMATS) as image:
                 _check_kind(path, image)
                 yield image
     except DatasetDamaged:

@@ -17,7 +17,7 @@ from trainables.data.fitted import FitSpec, load_fit
 from trainables.data.made_elsewhere import generator_of, made_fingerprint
 from trainables.data.splits import Split, synthetic_count
 from trainables.environment import environment
-from trainables.files import replacing
+from trainables.files import open_ordinary, replacing
 from trainables.specs import DataSpec, without_place
 
 Report = Callable[[str, int, int], None]
@@ -154,7 +154,7 @@ def _keep(path: Path, images: U8, labels: I64) -> Images:
 def read_pool(path: Path) -> Images:
     """The pool in this file. Raises FileNotFoundError, and DatasetDamaged where its content does not fit its hash."""
     try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+        with open_ordinary(path) as handle, np.load(handle, allow_pickle=False) as file:
             images = Images(images=file["images"], labels=file["labels"])
             stored = str(file["fingerprint"])
     except FileNotFoundError:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from trainables.data.base import U8, Dataset, DatasetDamaged, DatasetMissing, Images, place
+from trainables.files import NotOrdinary, read_ordinary
 
 MOST_BYTES = 2**30
 """No published file is as large; a larger one is not read into memory to find that out."""
@@ -63,8 +64,8 @@ class Published(Dataset):
         path = self._place(file)
         try:
             size = path.stat().st_size
-            content = b"" if size > MOST_BYTES else path.read_bytes()
-        except OSError as problem:
+            content = b"" if size > MOST_BYTES else read_ordinary(path)
+        except (OSError, NotOrdinary) as problem:
             raise DatasetDamaged(f"{path}: cannot be read ({problem}); {self._remedy()}") from problem
         found = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if found != self.files[file]:

@@ -22,7 +22,7 @@ from trainables.data.picked import ImageSet, as_picked
 from trainables.data.pools import Report, _silent
 from trainables.data.seed_block import SeedBlock, cut_block, load_seed_block
 from trainables.environment import environment
-from trainables.files import write_atomically
+from trainables.files import read_ordinary, write_atomically
 from trainables.lazy import LazyModule
 from trainables.seeds import stream_seed
 from trainables.specs import DataSpec, without_place
@@ -103,11 +103,11 @@ def _path(spec: DataSpec, seed: int, block: SeedBlock, cache: Path) -> Path:
 
 def _read(path: Path) -> Recognition | None:
     try:
-        raw = json.loads(path.read_bytes())
+        raw = json.loads(read_ordinary(path))
         return Recognition(
             real=float(raw["real"]), synthetic={str(name): float(share) for name, share in raw["synthetic"].items()}
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # not there, or damaged
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # not there, or damaged
         return None
 
 

@@ -320,7 +320,7 @@ def test_a_part_that_may_not_be_read_stays(tmp_path: Path, monkeypatch: pytest.M
 
     ledger = Ledger(tmp_path)
     part = ledger.append(one(0))
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("results.ledger_parts.read_ordinary", refuse)
     with pytest.raises(PermissionError):
         ledger.set_aside_damaged()
     assert part.exists()

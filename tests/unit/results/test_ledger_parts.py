@@ -116,7 +116,7 @@ def test_a_part_that_may_not_be_read_is_not_damaged(path: Path, monkeypatch: pyt
     def refuse(self: Path) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("results.ledger_parts.read_ordinary", refuse)
     for look in (verify, whole):
         with pytest.raises(PermissionError):
             look(path)
@@ -124,13 +124,13 @@ def test_a_part_that_may_not_be_read_is_not_damaged(path: Path, monkeypatch: pyt
 
 def test_a_disk_that_fails_to_read_and_a_folder_are_damage(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.mkdir()
-    with pytest.raises(LedgerDamaged, match="Is a directory"):
+    with pytest.raises(LedgerDamaged, match="a folder, not an ordinary file"):
         verify(path)
 
     def fail(self: Path) -> bytes:
         raise OSError(errno.EIO, "Input/output error", str(self))
 
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr("results.ledger_parts.read_ordinary", fail)
     with pytest.raises(LedgerDamaged, match="Input/output error"):
         verify(path)
 
