@@ -55,13 +55,12 @@ def remove_abandoned(base: Path) -> int:
 def remove(folder: Path) -> None:
     """Remove a folder as far as possible, its mark last: what is left of it can still be told to be abandoned."""
     with suppress(OSError):  # another run does the same
-        for name in set(os.listdir(folder)) - {MARK}:
-            path = folder / name
+        for path in [found for found in folder.iterdir() if found.name != MARK]:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-        if set(os.listdir(folder)) <= {MARK}:
+        if {found.name for found in folder.iterdir()} <= {MARK}:
             shutil.rmtree(folder, ignore_errors=True)
 
 

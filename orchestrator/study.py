@@ -35,9 +35,10 @@ from trainables.configuration import Configuration
 from trainables.specs import DataSpec, TrainingSpec
 
 RESERVED_NAMES = frozenset(
-    {"mlflow.db", "mlartifacts", "con", "prn", "aux", "nul"} | {f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10)}
+    {"mlartifacts", "mlflow-auth", "cache", "con", "prn", "aux", "nul"}
+    | {f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10)}
 )
-"""What `runs/` holds besides studies, and what some file systems refuse."""
+"""What `runs/` holds besides studies and `mlflow.db`, and what some file systems refuse; with any ending."""
 
 
 class StudySpec(Configuration):
@@ -91,7 +92,7 @@ class StudySpec(Configuration):
             raise ValueError(f"{rule}; got {describe(value)}")
         if ".." in value or value.endswith("."):
             raise ValueError(f"{rule}, without '..' and without a dot at its end; got {describe(value)}")
-        if value.split(".")[0] in RESERVED_NAMES or value in RESERVED_NAMES or value.startswith("mlflow.db"):
+        if value.split(".")[0] in RESERVED_NAMES or value.startswith("mlflow.db"):
             raise ValueError(f"'{value}' is reserved; choose another name")
         return value
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from orchestrator.commands.completion import studies_and_files
 from orchestrator.commands.options import WRONG_INPUT, Address, Json, Runs, StudyName, study_dir, study_name
@@ -74,7 +74,7 @@ def report(
         else:
             console = new_console()
             with console.status("reading the ledger …") as status:
-                written = _write(folder, (), chosen, lambda now: status.update(f"{escape(now)} …"))
+                written = _write(folder, (), chosen, lambda now: status.update(Text(f"{now} …")))
             show_report(folder, console, written=written, style=chosen)
 
 

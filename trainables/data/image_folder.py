@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from trainables.data.base import U8, Dataset, DatasetDamaged, DatasetMissing, Images
+from trainables.data.names import composed, shown
 from trainables.files import NotOrdinary, open_ordinary, read_ordinary
 from trainables.lazy import LazyModule
 from trainables.specs import FOLDER_PREFIX
@@ -81,21 +82,21 @@ class ImageFolder(Dataset):
         train, test = self.path / "train", self.path / "test"
         if not os.path.isdir(self.path):  # noqa: PTH112  says no to any text, where a Path may raise
             raise DatasetMissing(
-                f"{_shown(self.path)}: no such folder; a relative path is looked for beside the study file, then in the "
+                f"{shown(self.path)}: no such folder; a relative path is looked for beside the study file, then in the "
                 "current folder"
             )
         if not os.path.isdir(train):  # noqa: PTH112
-            raise DatasetMissing(f"{_shown(self.path)}: no folder `train`; images lie in train/CLASS/{_SUFFIXES_TEXT}")
+            raise DatasetMissing(f"{shown(self.path)}: no folder `train`; images lie in train/CLASS/{_SUFFIXES_TEXT}")
         root = self.path.resolve()
         parts = _Parts(
             train=_class_files(train, root), test=_class_files(test, root) if os.path.lexists(test) else None
         )
         if len(parts.train) < 2:
-            raise DatasetDamaged(f"{_shown(train)}: one class, '{next(iter(parts.train))}'; two or more are needed")
+            raise DatasetDamaged(f"{shown(train)}: one class, '{next(iter(parts.train))}'; two or more are needed")
         if parts.test is not None and (odd := sorted(set(parts.train) ^ set(parts.test))):
             have, lack = (train, test) if odd[0] in parts.train else (test, train)
             raise DatasetDamaged(
-                f"{_shown(have / odd[0])}: class '{odd[0]}' is not in {_shown(lack)}; both need the same classes"
+                f"{shown(have / odd[0])}: class '{odd[0]}' is not in {shown(lack)}; both need the same classes"
             )
         return parts
 
@@ -115,7 +116,7 @@ class ImageFolder(Dataset):
             first = first or size
             if size != first:
                 raise DatasetDamaged(
-                    f"{_shown(path)}: {_pixels_text(size)} pixels where {_shown(files[0])} has {_pixels_text(first)}; all images "
+                    f"{shown(path)}: {_pixels_text(size)} pixels where {shown(files[0])} has {_pixels_text(first)}; all images "
                     "need one size"
                 )
             grey &= mode in _GREY
@@ -191,7 +192,7 @@ def read_class_folders(folder: Path, classes: Sequence[str], image_shape: tuple[
     """
     if not os.path.isdir(folder):  # noqa: PTH112
         raise DatasetMissing(
-            f"{_shown(folder)}: no such folder; images of a class lie in CLASS/{_SUFFIXES_TEXT} below it"
+            f"{shown(folder)}: no such folder; images of a class lie in CLASS/{_SUFFIXES_TEXT} below it"
         )
     files, problems = _files_of_classes(folder, classes)
     unfit = []
@@ -202,7 +203,7 @@ def read_class_folders(folder: Path, classes: Sequence[str], image_shape: tuple[
         except DatasetDamaged as problem:
             unfit.append(str(problem))
     if len(unfit) > MOST_NAMED:
-        unfit[MOST_NAMED:] = [f"{_shown(folder)}: {len(unfit) - MOST_NAMED:,} more images that do not fit"]
+        unfit[MOST_NAMED:] = [f"{shown(folder)}: {len(unfit) - MOST_NAMED:,} more images that do not fit"]
     if problems or unfit:
         raise ImagesRefused([*problems, *unfit])
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(files[name]) for name in classes])
@@ -212,14 +213,15 @@ def read_class_folders(folder: Path, classes: Sequence[str], image_shape: tuple[
 def _files_of_classes(folder: Path, classes: Sequence[str]) -> tuple[Files, list[str]]:
     """Images by class, in the order of `classes`, and what is wrong with the folder."""
     root, found, problems = folder.resolve(), dict[str, list[Path]](), list[str]()
-    by_name = {name.casefold(): name for name in classes} | {name: name for name in classes}
+    by_name = {composed(name).casefold(): name for name in classes} | {composed(name): name for name in classes}
     odd = []
     for entry in _entries(folder, root):
         try:
             if not entry.is_dir():
                 _check_loose(entry)
                 continue
-            name = by_name.get(entry.name, by_name.get(entry.name.casefold(), ""))
+            plain = composed(entry.name)
+            name = by_name.get(plain, by_name.get(plain.casefold(), ""))
             if not name:
                 odd.append(entry.name)
             elif name in found:
@@ -233,12 +235,12 @@ def _files_of_classes(folder: Path, classes: Sequence[str]) -> tuple[Files, list
     for name in odd[:MOST_NAMED]:
         near = difflib.get_close_matches(name.casefold(), [a.casefold() for a in absent], n=1)
         remedy = f"did you mean '{by_name[near[0]]}'?" if near else f"there are {', '.join(classes)}"
-        problems.append(f"{_shown(folder / name)}: '{name}' is no class; {remedy}")
+        problems.append(f"{shown(folder / name)}: '{name}' is no class; {remedy}")
     if len(odd) > MOST_NAMED:
-        problems.append(f"{_shown(folder)}: {len(odd) - MOST_NAMED:,} more folders that are no class")
+        problems.append(f"{shown(folder)}: {len(odd) - MOST_NAMED:,} more folders that are no class")
     if absent:
         names = ", ".join(f"'{name}'" for name in absent)
-        problems.append(f"{_shown(folder)}: no sub-folder for class {names}; every class wants one of its name")
+        problems.append(f"{shown(folder)}: no sub-folder for class {names}; every class wants one of its name")
     return {name: found[name] for name in classes if name in found}, problems
 
 
@@ -251,12 +253,15 @@ def _class_files(folder: Path, root: Path) -> Files:
     _check_link(folder, root)
     for entry in _entries(folder, root):
         if entry.is_dir():
-            found[entry.name] = _images_in(Path(entry.path), root)
+            name = composed(entry.name)
+            if name in found:
+                raise DatasetDamaged(f"{entry.path}: a second folder for class '{name}'; put all its images into one")
+            found[name] = _images_in(Path(entry.path), root)
         else:
             _check_loose(entry)
     if not found:
-        raise DatasetDamaged(f"{_shown(folder)}: no classes; each is a sub-folder with its images, {_SUFFIXES_TEXT}")
-    return found
+        raise DatasetDamaged(f"{shown(folder)}: no classes; each is a sub-folder with its images, {_SUFFIXES_TEXT}")
+    return dict(sorted(found.items()))
 
 
 def _check_loose(entry: os.DirEntry[str]) -> None:
@@ -289,12 +294,12 @@ def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             found = sorted(entries, key=lambda e: e.name)
     except (OSError, ValueError) as problem:
-        raise DatasetDamaged(f"{_shown(folder)}: cannot be read ({problem})") from problem
+        raise DatasetDamaged(f"{shown(folder)}: cannot be read ({problem})") from problem
     for entry in found:
         if entry.name.startswith("."):
             continue
-        if not entry.name.isprintable() or _shown(entry.name) != entry.name:
-            raise DatasetDamaged(f"{_shown(entry.path)}: its name is not printable UTF-8; rename it")
+        if not entry.name.isprintable() or shown(entry.name) != entry.name:
+            raise DatasetDamaged(f"{shown(entry.path)}: its name is not printable UTF-8; rename it")
         if entry.is_symlink():
             _check_link(Path(entry.path), root)
         yield entry
@@ -392,8 +397,3 @@ def _count(files: Files) -> int:
 def _pixels_text(size: Iterable[int]) -> str:
     """Height × width."""
     return "×".join(map(str, size))
-
-
-def _shown(path: Path | str) -> str:
-    """A name that can be printed, whatever bytes it is made of."""
-    return str(path).encode("utf-8", "backslashreplace").decode()

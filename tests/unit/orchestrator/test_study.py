@@ -619,7 +619,7 @@ def test_a_dataset_that_is_not_here_says_how_to_get_it(study: Study, monkeypatch
 
 
 UNSAFE = ["../x", "..", "a/b", "/tmp/x", "a\\b", "a..b", "a.", "A", "-a", ".a", "", "a b", "a" * 65, "ü", "a\n"]
-RESERVED = ["con", "nul.txt", "mlflow.db", "mlflow.db-wal", "mlartifacts"]
+RESERVED = ["con", "nul.txt", "mlflow.db", "mlflow.db-wal", "mlartifacts", "cache", "mlflow-auth.json"]
 
 
 @pytest.mark.parametrize("name", UNSAFE + RESERVED)

@@ -115,7 +115,7 @@ def test_living_writers_and_other_files_are_left_alone(tmp_path: Path) -> None:
         assert all(p.exists() for p in others)
 
 
-@pytest.mark.parametrize("name", ["0123456789ab.1.1-x-file", f"{os.getpid()}-abcd-file", "what-is-this"])
+@pytest.mark.parametrize("name", ["0123456789ab.1.1-x-file", f"{os.getpid()}-abcd-file", "what-is-this"], ids=range(3))
 def test_a_file_of_another_machine_goes_when_it_did_not_change_for_long(tmp_path: Path, name: str) -> None:
     path = tmp_path / f"{TEMPORARY_PREFIX}{name}"
     path.write_bytes(b"")

@@ -364,3 +364,18 @@ def test_grey_and_colour_stand_for_each_other_where_nothing_is_lost(tmp_path: Pa
         Image.open(path).convert("RGB").save(path)
     again = read_class_folders(tmp_path / "grey" / "train", CLASSES, (1, 12, 10))
     assert again.fingerprint == grey.fingerprint
+
+
+def test_a_class_whose_name_two_systems_write_differently_is_one_class(folder: Path) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    (folder / "train" / "cat").rename(folder / "train" / decomposed)
+    (folder / "test" / "cat").rename(folder / "test" / composed)
+    assert ImageFolder(folder).missing() is None
+    assert composed in ImageFolder(folder).classes
+    names = [decomposed, "dog", "owl"]
+    read = read_class_folders(folder / "test", names, ImageFolder(folder).image_shape)
+    assert set(read.labels.tolist()) == {0, 1, 2}
+    (folder / "test" / decomposed).mkdir()
+    picture_file = next((folder / "test" / composed).iterdir())
+    (folder / "test" / decomposed / "0.png").write_bytes(picture_file.read_bytes())
+    assert f"a second folder for class '{composed}'" in complaint(folder)
