@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from results.documents import parse
 from results.ledger_parts import JSON_COLUMNS, REPEATED_COLUMNS
 from results.packed import Packed, PackedCurves
 from results.records import TrialRecord
@@ -70,7 +69,7 @@ class RecordBuilder:
 
     def _shared(self, text: str) -> dict[str, Any]:
         if text not in self._documents:
-            self._documents[text] = _object("versions, code or data", parse(text))
+            self._documents[text] = _object("versions, code or data", json.loads(text))
         return self._documents[text]
 
 
@@ -102,7 +101,7 @@ def _as_json(value: Mapping[str, Any]) -> str:
 def _documents(name: str, texts: Sequence[str]) -> list[dict[str, Any]]:
     """Parsed JSON objects: equal texts give one object, and all share the strings of their keys."""
     kinds = dict.fromkeys(texts)
-    parsed = parse(f"[{','.join(kinds)}]")  # one call, for the parser shares keys within a call
+    parsed = json.loads(f"[{','.join(kinds)}]")  # one call, for the parser shares keys within a call
     if len(parsed) != len(kinds):
         raise ValueError(f"{name} is not one JSON value in each row")
     by_text = {text: _object(name, value) for text, value in zip(kinds, parsed, strict=True)}

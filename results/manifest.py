@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter
 
 from results.constraints import parse_constraint
-from results.documents import read_document
 from results.origins import UNKNOWN, Origin
 from trainables.files import write_atomically
 
@@ -215,8 +214,6 @@ class StudyManifest:
             raise ValueError(f"reference: no arm {self.reference!r}")
         if not 0 <= self.negligible <= 100:
             raise ValueError("negligible: not from 0 to 100 percentage points")
-        if not isinstance(self.provenance.get("code", {}), Mapping):
-            raise ValueError("provenance: code has no entries")
         for cell in self.cells:
             if cell.arm not in arms or cell.condition not in conditions:
                 raise ValueError(f"cells: no arm {cell.arm!r} or no condition {cell.condition!r}")
@@ -250,10 +247,11 @@ class StudyManifest:
         """Read `study.json`; FileNotFoundError where the study never ran, ManifestDamaged where it is no manifest."""
         path = study_dir / MANIFEST_NAME
         try:
-            manifest = TypeAdapter(cls).validate_python(read_document(path))
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            manifest = TypeAdapter(cls).validate_python(raw)
             manifest.check()
             return manifest
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             reason = " ".join(str(problem).split())[:200]
             raise ManifestDamaged(f"{path}: not a study manifest ({reason}); `ablate run` writes it anew") from problem
 
