@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import stat
 import subprocess
 import time
@@ -99,12 +100,10 @@ def watch(driver: subprocess.Popen[bytes]) -> Seen:
             processes += root.children(recursive=True)
         for process in processes:
             try:
-                words = process.cmdline()
-                if "planted-" in " ".join(words):
-                    seen.secret.add(" ".join(words))
-                for word in words:
-                    if "/ablate-" in word and "/r/session_" in word:
-                        seen.folders.add(Path("/" + word.partition("/")[2].partition("/r/session_")[0]))
+                line = " ".join(process.cmdline())
+                if "planted-" in line:
+                    seen.secret.add(line)
+                seen.folders |= {Path(found) for found in re.findall(r"(/[^\s=]*/ablate-[^/\s]+)/r/session_", line)}
                 for connection in process.net_connections("inet"):
                     if connection.status == psutil.CONN_LISTEN:
                         seen.listening.setdefault(process.name(), set()).add(connection.laddr.ip)
