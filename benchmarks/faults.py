@@ -6,6 +6,7 @@ A study runs once undisturbed. The same study then runs with faults in random or
 `ablate run` goes on:
 
 - driver, actor, raylet, gcs: `kill -9` of that process (gcs is Ray's gcs_server);
+- sigterm: SIGTERM to the driver, as SLURM and Kubernetes send it: the run must end by itself, with 143 and a sentence;
 - disk: the disk becomes full, and is emptied again once the run has ended (a tmpfs that this script mounts; needs root);
 - part: the driver is killed and a random file of the ledger is cut off somewhere;
 - checkpoint: the driver is killed and each checkpoint is cut off somewhere;
@@ -14,7 +15,7 @@ A study runs once undisturbed. The same study then runs with faults in random or
 `lost` counts trials that the ledger had and that were gone at a later look, `repeated` those that were there and ran again,
 `duplicated` trials that MLflow has more than once. Trials of a part that was cut off on purpose run again by design: they are
 counted apart, as `damaged`. `stuck` counts runs that did not end by themselves within three minutes of a fault that must end them,
-`left` processes that were still there after a run had ended.
+`left` processes that were still there after a run had ended, `unsaid` those that SIGTERM ended without a sentence.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from results.ledger import Ledger, LedgerDamaged
 from results.records import TrialRecord
 from results.report import load_table
 
-KINDS = ("driver", "actor", "raylet", "gcs", "disk", "part", "checkpoint", "clock")
+KINDS = ("driver", "actor", "raylet", "gcs", "sigterm", "disk", "part", "checkpoint", "clock")
 PROCESSES = {"actor": "ray::AblationTr", "raylet": "raylet", "gcs": "gcs_server"}
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 DISK_MIB = 256
@@ -122,6 +123,7 @@ class Damage:
         self.kinds: Counter[str] = Counter()
         self.stuck = 0
         self.left = 0
+        self.unsaid = 0
         self.statuses: dict[str, Counter[int]] = {}
         self.process: subprocess.Popen[bytes] | None = None
         self.family: dict[int, str] = {}
@@ -164,6 +166,7 @@ class Damage:
             "missing_in_mlflow": len({r.trial_id for r in self.ledger.records()} - set(self.in_mlflow())),
             "stuck": self.stuck,
             "left": self.left,
+            "unsaid": self.unsaid,
             "kinds": dict(sorted(self.kinds.items())),
             "statuses": {kind: dict(found) for kind, found in sorted(self.statuses.items())},
             "last_status": self.status(),
@@ -317,6 +320,12 @@ class Damage:
     def _gcs(self) -> None:
         self.kill("gcs")
         self.ends("gcs")
+
+    def _sigterm(self) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        self.ends("sigterm")
+        self.unsaid += "goes on from there" not in self.output()
 
     def _disk(self) -> None:
         filler = self.runs / "filler"
