@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from orchestrator.state import StudyState
 from orchestrator.trial_process import GPU_ENERGY, GPU_MEMORY, MODEL, ran_out_of_memory
 from results.ledger import Ledger
 from results.ledger_rows import RecordBuilder
-from results.records import Status, TrialRecord
+from results.records import Status, TrialRecord, is_usable
 from trainables.files import checkpoint_path, write_atomically
 
 RETRIES_OF_LOST_PROCESSES = 3
@@ -238,7 +237,7 @@ class StudyDriver:
             status=status,
             config={name: spec.hyperparameters[name] for name in slot.cell.parameters},
             suggested=dict(slot.suggested),
-            metrics={name: value for name, value in (metrics | _taken(last)).items() if math.isfinite(value)},
+            metrics={name: value for name, value in (metrics | _taken(last)).items() if is_usable(value)},
             curves=curves,
             steps=steps[-1] - slot.first_step if steps else 0,
             seconds=max(float(last.get("seconds", 0.0)) - float(last.get("inherited_seconds", 0.0)), 0.0),

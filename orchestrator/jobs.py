@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shlex
@@ -22,6 +21,7 @@ from orchestrator.remote.folder import RemoteFolder, is_remote
 from orchestrator.shipping import stage_code
 from orchestrator.study import LoadedStudy
 from orchestrator.transfer import unpack
+from results.documents import parse
 
 STUDY_KEY, RUNS_KEY = "ablate.study", "ablate.runs"
 ASKED_SECONDS = 600.0
@@ -162,7 +162,7 @@ class Jobs:
         """What `ablate status --json` says there."""
         text = self._run_there(_entry(["status", job.study, "--json"], job.runs), job)
         try:
-            found: dict[str, Any] = json.loads(text[text.index("{") :])
+            found: dict[str, Any] = parse(text[text.index("{") :])
         except ValueError as problem:
             raise JobError(f"{job.study}: the cluster said {text[-500:]!r} in place of a status") from problem
         return found

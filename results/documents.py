@@ -7,7 +7,7 @@ trips whatever computes with it, prints it or passes it on. It is refused here o
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +17,54 @@ MOST_LEVELS = 64
 """Of lists and objects inside one another."""
 LARGEST_NUMBER = 1e60
 """In magnitude: far beyond what single precision holds, and its fourth power is still a finite number."""
-LARGEST_WHOLE = 2**63
-_SUSPECT = re.compile(r"\\u[dD][89a-fA-F]|[0-9]{18}|[0-9][eE]\+?0*[1-9][0-9]")
-"""Texts without any of these hold no number that is too large and no half of a surrogate pair."""
+_MOST_DIGITS = 19
 
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+def _float(text: str) -> float:
+    value = float(text)
+    if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+        raise ValueError(f"the number {text[:40]} is beyond {LARGEST_NUMBER:g}")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"the whole number {text[:40]} has more than {_MOST_DIGITS} digits")
+    return int(text)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_float, parse_int=_whole)
 
 
 def parse(text: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError for one that is none, or beyond the bounds."""
     if isinstance(text, bytes):
         text = text.decode("utf-8")
+    value = decode(_DECODER, text)
+    _check(text, value)
+    return value
+
+
+def parse_all(texts: Collection[str]) -> list[Any]:
+    """The values of many small JSON texts, which share the strings of their keys. Raises ValueError as `parse` does."""
+    values: list[Any] = decode(_DECODER, f"[{','.join(texts)}]")  # one call, for the parser shares keys within a call
+    if len(values) != len(texts):
+        raise ValueError("not one JSON value in each row")
+    for text, value in zip(texts, values, strict=True):
+        _check(text, value)
+    return values
+
+
+def decode(decoder: json.JSONDecoder, text: str) -> Any:
+    """What a decoder makes of a text. Raises ValueError."""
     try:
-        value = _DECODER.decode(text)
+        return decoder.decode(text)
     except RecursionError:
         raise ValueError(f"nested deeper than {MOST_LEVELS} levels") from None
-    if text.count("[") + text.count("{") > MOST_LEVELS or _SUSPECT.search(text):
-        _check(value)
-    return value
 
 
 def read_document(path: Path) -> Any:
@@ -47,32 +72,30 @@ def read_document(path: Path) -> Any:
     return parse(read_ordinary(path))
 
 
-def _check(value: Any) -> None:
-    """Raise ValueError where `value` is beyond the bounds; without recursion."""
+def _check(text: str, value: Any) -> None:
+    """Raise ValueError where the value of `text` is nested too deep, or holds half of a surrogate pair; without recursion."""
+    if text.count("[") + text.count("{") <= MOST_LEVELS and "\\u" not in text:
+        return
     level = [value]
     for _ in range(MOST_LEVELS):
         below: list[Any] = []
         for one in level:
             if isinstance(one, dict):
                 for name in one:
-                    _check_text(name)
+                    check_text(name)
                 below += one.values()
             elif isinstance(one, list):
                 below += one
             elif isinstance(one, str):
-                _check_text(one)
-            elif isinstance(one, int):
-                if abs(one) > LARGEST_WHOLE:
-                    raise ValueError(f"a whole number of more than {LARGEST_WHOLE:.0e}")
-            elif isinstance(one, float) and not abs(one) <= LARGEST_NUMBER:
-                raise ValueError(f"the number {one:g} is beyond {LARGEST_NUMBER:g}")
+                check_text(one)
         if not below:
             return
         level = below
     raise ValueError(f"nested deeper than {MOST_LEVELS} levels")
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
+    """Raise ValueError for a text that UTF-8 has no bytes for."""
     try:
         text.encode()
     except UnicodeEncodeError:

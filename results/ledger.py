@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from results.ledger_parts import SCHEMA, LedgerDamaged, LedgerNotWritten, SetAside, encode, read, to_table, verify
-from results.ledger_rows import RecordBuilder, collector_paused
+from results.ledger_parts import SCHEMA, LedgerDamaged, LedgerNotWritten, SetAside, encode, read, to_table
+from results.ledger_rows import RecordBuilder, collector_paused, verify
 from results.records import TrialRecord
 from trainables.files import replacing, sync_folder, write_atomically
 
@@ -127,7 +127,7 @@ class Ledger:
     def _history(self) -> Iterator[TrialRecord]:
         builder = RecordBuilder()
         for path, table in self._tables(SCHEMA.names, set()):
-            yield from _build(builder, path, table)
+            yield from builder.of_part(path, table)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Each trial's latest attempt as one pyarrow table, ordered by start time.
@@ -226,7 +226,9 @@ class Ledger:
                 source.unlink(missing_ok=True)
 
     def set_aside_damaged(self) -> list[SetAside]:
-        """Move each part that cannot be read to `damaged/` below the folder, overwriting nothing; for the writer alone.
+        """Move each part that cannot be read, or that no trial wrote, to `damaged/` below the folder; for the writer alone.
+
+        Nothing is overwritten. Every row is looked at, so that after this no command stumbles over one.
 
         Raises PermissionError for a part that this user may not read, which is no damage.
         """
@@ -272,20 +274,13 @@ class Follower:
             fresh = [i for i, (trial, attempt) in enumerate(_identities(table)) if attempt > latest.get(trial, -1)]
             if not fresh:
                 continue
-            for record in _build(self._builder, path, table.take(pa.array(fresh, "int64"))):
+            for record in self._builder.of_part(path, table.take(pa.array(fresh, "int64"))):
                 known = found.setdefault(record.trial_id, record)
                 if record.attempt > known.attempt:
                     found[record.trial_id] = record
         self._files = files
         self._latest.update((r.trial_id, r.attempt) for r in found.values())
         return sorted(found.values(), key=lambda r: (r.started_at, r.trial_id))
-
-
-def _build(builder: RecordBuilder, path: Path, table: pa.Table) -> list[TrialRecord]:
-    try:
-        return builder.records(table)
-    except (TypeError, ValueError, OverflowError) as problem:
-        raise LedgerDamaged(path, " ".join(str(problem).split())) from problem
 
 
 def _identities(table: pa.Table) -> Iterable[_Identity]:

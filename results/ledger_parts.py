@@ -2,8 +2,8 @@
 
 Nested values are JSON text: their keys differ between algorithms, and floats survive it to the bit. Parquet's page
 checksums cover the pages alone, not the footer that says what they mean, so a part also holds a digest of all its bytes:
-a flipped bit anywhere is found before anything is decoded. Parts of older releases have none and are checked by their
-structure.
+a flipped bit anywhere is found before anything is decoded. Parts of older releases have none. Whoever can
+write a part can write its digest, so what the rows hold is checked besides (`results.ledger_rows`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results.packed import Packed
+from results.documents import parse
+from results.packed import Packed, check_curves
 from results.records import TrialRecord
 from trainables.files import NotOrdinary, read_ordinary
 
@@ -127,15 +128,20 @@ def to_table(records: Iterable[TrialRecord]) -> pa.Table:
     for field in SCHEMA:
         values = [getattr(record, field.name) for record in records]
         if field.name in JSON_COLUMNS:
-            values = [_text(value) for value in values]
+            values = [_text(field.name, value) for value in values]
         columns.append(pa.array(values, field.type))
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     if isinstance(value, Packed):
         return value.text
-    return json.dumps(value, sort_keys=True, allow_nan=False, default=dict)
+    text = json.dumps(value, sort_keys=True, allow_nan=False, default=dict)
+    if name == "curves":  # nothing is written that would not be read again
+        check_curves(text)
+    else:
+        parse(text)
+    return text
 
 
 def encode(table: pa.Table) -> bytes:
@@ -172,7 +178,7 @@ def read(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]
     """
     content = _content(path)
     try:
-        file, _ = _open(content)
+        file = _open(content)
         chosen = list(SCHEMA.names if columns is None else columns)
         there = set(file.schema_arrow.names)
         groups = range(file.num_row_groups)
@@ -190,23 +196,6 @@ def read(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]
             yield table.slice(start, ROWS_AT_ONCE)
 
 
-def verify(path: Path) -> None:
-    """Raise as `read` would for a part that is damaged; decodes it only where it holds no digest."""
-    content = _content(path)
-    try:
-        file, has_digest = _open(content)
-        _conform(file.schema_arrow.empty_table(), SCHEMA.names)
-        groups = () if has_digest else range(file.num_row_groups)
-        for group in groups:
-            table = _conform(file.read_row_group(group), SCHEMA.names)
-            for name in JSON_COLUMNS:
-                for text in table.column(name).to_pylist():
-                    if not isinstance(json.loads(text), dict):
-                        raise ValueError(f"{name} is not a JSON object")
-    except _DAMAGE as problem:
-        raise _damaged(path, problem) from problem
-
-
 def _content(path: Path) -> bytes:
     try:
         return read_ordinary(path)
@@ -218,14 +207,14 @@ def _content(path: Path) -> bytes:
         raise
 
 
-def _open(content: bytes) -> tuple[Any, bool]:
+def _open(content: bytes) -> Any:
     at = content.rfind(_DIGEST_PREFIX)
     if at >= 0:
         at += len(_DIGEST_PREFIX)
         end = at + len(_NO_DIGEST)
         if _digest(b"".join((content[:at], _NO_DIGEST, content[end:]))) != content[at:end]:
             raise ValueError("its digest does not fit: it was changed or cut after it was written")
-    return pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True), at >= 0
+    return pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
 
 
 def _conform(table: pa.Table, names: Sequence[str]) -> pa.Table:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from results.ledger_parts import JSON_COLUMNS, REPEATED_COLUMNS
-from results.packed import Packed, PackedCurves
+from results.documents import parse, parse_all
+from results.ledger_parts import JSON_COLUMNS, REPEATED_COLUMNS, LedgerDamaged, read
+from results.packed import DAMAGE, Packed, PackedCurves, check_curves
 from results.records import TrialRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,11 +30,19 @@ class RecordBuilder:
         self._texts: dict[str | None, str | None] = {}
         self._documents: dict[str, dict[str, Any]] = {}
 
-    def records(self, table: Any) -> list[TrialRecord]:
-        """A record for each row of a pyarrow table with all columns of the ledger.
+    def of_part(self, path: Path, table: Any) -> list[TrialRecord]:
+        """A record for each row of a pyarrow table with all columns of the ledger, of the part `path`.
 
-        Raises ValueError or TypeError where a value breaks a record's rules.
+        Raises LedgerDamaged where a value breaks a record's rules. Curves and configurations are looked at when somebody asks for
+        them; `verify` looks at once.
         """
+        try:
+            return self.records(table)
+        except (TypeError, ValueError, OverflowError) as problem:
+            raise LedgerDamaged(path, " ".join(str(problem).split())) from problem
+
+    def records(self, table: Any) -> list[TrialRecord]:
+        """The same of a table that is nobody's. Raises ValueError, TypeError or OverflowError."""
         names = table.column_names
         columns = [self._column(name, table.column(name)) for name in names]
         setters = [getattr(TrialRecord, name).__set__ for name in names]
@@ -69,8 +79,25 @@ class RecordBuilder:
 
     def _shared(self, text: str) -> dict[str, Any]:
         if text not in self._documents:
-            self._documents[text] = _object("versions, code or data", json.loads(text))
+            self._documents[text] = _object("versions, code or data", parse(text))
         return self._documents[text]
+
+
+def verify(path: Path) -> None:
+    """Raise as reading a part would, whatever of its records a command looks at: LedgerDamaged, FileNotFoundError, OSError.
+
+    A digest does not spare the look, for whoever can write a part can write its digest.
+    """
+    builder = RecordBuilder()
+    with collector_paused():
+        for table in read(path):
+            builder.of_part(path, table)
+            try:
+                for text in dict.fromkeys(table.column("curves").to_pylist()):
+                    check_curves(text)
+                _documents("config", table.column("config").to_pylist())
+            except DAMAGE as problem:
+                raise LedgerDamaged(path, " ".join(str(problem).split())) from problem
 
 
 @contextmanager
@@ -101,9 +128,7 @@ def _as_json(value: Mapping[str, Any]) -> str:
 def _documents(name: str, texts: Sequence[str]) -> list[dict[str, Any]]:
     """Parsed JSON objects: equal texts give one object, and all share the strings of their keys."""
     kinds = dict.fromkeys(texts)
-    parsed = json.loads(f"[{','.join(kinds)}]")  # one call, for the parser shares keys within a call
-    if len(parsed) != len(kinds):
-        raise ValueError(f"{name} is not one JSON value in each row")
+    parsed = parse_all(kinds)
     by_text = {text: _object(name, value) for text, value in zip(kinds, parsed, strict=True)}
     return [by_text[text] for text in texts]
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter
 
 from results.constraints import parse_constraint
+from results.documents import read_document
 from results.origins import UNKNOWN, Origin
 from trainables.files import write_atomically
 
@@ -214,6 +215,8 @@ class StudyManifest:
             raise ValueError(f"reference: no arm {self.reference!r}")
         if not 0 <= self.negligible <= 100:
             raise ValueError("negligible: not from 0 to 100 percentage points")
+        if not isinstance(self.provenance.get("code", {}), Mapping):
+            raise ValueError("provenance: code has no entries")
         for cell in self.cells:
             if cell.arm not in arms or cell.condition not in conditions:
                 raise ValueError(f"cells: no arm {cell.arm!r} or no condition {cell.condition!r}")
@@ -247,11 +250,10 @@ class StudyManifest:
         """Read `study.json`; FileNotFoundError where the study never ran, ManifestDamaged where it is no manifest."""
         path = study_dir / MANIFEST_NAME
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            manifest = TypeAdapter(cls).validate_python(raw)
+            manifest = TypeAdapter(cls).validate_python(read_document(path))
             manifest.check()
             return manifest
-        except (ValueError, RecursionError) as problem:
+        except ValueError as problem:
             reason = " ".join(str(problem).split())[:200]
             raise ManifestDamaged(f"{path}: not a study manifest ({reason}); `ablate run` writes it anew") from problem
 

@@ -8,19 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Self
 
 import pyarrow as pa
 
+from results.documents import LARGEST_NUMBER, check_text, decode, parse
 from results.records import Curve
 
 TEXTS_PER_BLOCK = 16
 """So many texts are compressed together: enough for names to cost nothing, few enough to unpack one quickly."""
 KEPT_PARSED = 512
+LARGEST_STEP = 2**53
 _SEPARATOR = b"\0"  # which no JSON text contains
 _CODEC = "zstd"
 _DECODER = json.JSONDecoder()
-_DAMAGE = (ValueError, TypeError, AttributeError, IndexError, OverflowError)
+DAMAGE = (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+"""What a look at content that no trial wrote raises."""
 
 
 class ContentDamaged(ValueError):
@@ -28,8 +32,8 @@ class ContentDamaged(ValueError):
 
     def __init__(self, problem: BaseException) -> None:
         super().__init__(
-            f"the ledger has curves or a configuration that no trial wrote ({' '.join(str(problem).split())[:200]}); put a "
-            "copy of it in its place, or move its parts away, and their trials run again"
+            f"the ledger has curves or a configuration that no trial wrote ({' '.join(str(problem).split())[:200]}); "
+            "`ablate run` sets it aside and runs its trials again, or put a copy of it in its place"
         )
 
 
@@ -124,7 +128,7 @@ class PackedCurves(Packed):
             if text.startswith(key, at):
                 try:
                     return _points(_DECODER.raw_decode(text, at + len(key) - 1)[0])
-                except _DAMAGE as problem:
+                except DAMAGE as problem:
                     raise ContentDamaged(problem) from problem
         curve: Curve = self._parsed()[name]
         return curve
@@ -140,20 +144,44 @@ def _unpickled(kind: type[Packed], text: str) -> Packed:
 @lru_cache(maxsize=KEPT_PARSED)
 def _parsed(block: Block, place: int) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(_unpacked(block)[place])
+        value: dict[str, Any] = parse(_unpacked(block)[place])
         value.keys()  # which nothing but an object has
         return value
-    except _DAMAGE as problem:
+    except DAMAGE as problem:
         raise ContentDamaged(problem) from problem
 
 
 @lru_cache(maxsize=KEPT_PARSED)
 def _parsed_curves(block: Block, place: int) -> dict[str, Curve]:
     try:
-        return {name: _points(points) for name, points in json.loads(_unpacked(block)[place]).items()}
-    except _DAMAGE as problem:
+        return check_curves(_unpacked(block)[place])
+    except DAMAGE as problem:
         raise ContentDamaged(problem) from problem
 
 
+def check_curves(text: str | bytes) -> dict[str, Curve]:
+    """The curves in a JSON text. Raises one of `DAMAGE` where it holds none."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    curves = decode(_DECODER, text)
+    if "\\u" in text:
+        for name in curves:
+            check_text(name)
+    return {name: _points(points) for name, points in curves.items()}
+
+
 def _points(points: Sequence[Sequence[float]]) -> Curve:
-    return [(int(step), float(value)) for step, value in points]
+    """A curve; its numbers are looked at together, which takes a fifth of the time that each by itself would."""
+    if not points:
+        return []
+    steps, values = zip(*points, strict=True)
+    if not (
+        set(map(type, steps)) == {int}
+        and set(map(type, values)) <= {float, int}
+        and 0 <= min(steps) <= max(steps) <= LARGEST_STEP
+        and min(values) >= -LARGEST_NUMBER
+        and max(values) <= LARGEST_NUMBER
+        and isfinite(sum(values))
+    ):
+        raise ValueError("a curve has something else than a step and a finite number in a point")
+    return list(zip(steps, map(float, values), strict=True))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
+
+from results.documents import LARGEST_NUMBER
 
 Phase = Literal["tune", "evaluate"]
 Status = Literal["completed", "pruned", "failed"]
@@ -15,6 +17,10 @@ PHASES: tuple[Phase, ...] = ("tune", "evaluate")
 STATUSES: tuple[Status, ...] = ("completed", "pruned", "failed")
 
 Curve = Sequence[tuple[int, float]]
+
+LARGEST_SECONDS = 1e10
+"""Three hundred years."""
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,10 +90,18 @@ class TrialRecord:
             raise ValueError(f"attempt: {self.attempt} is not a count of earlier runs; use 0 or more")
         if self.started_at.tzinfo is None:
             raise ValueError("started_at: needs a time zone; records are kept in UTC")
-        if not math.isfinite(self.seconds + self.setup_seconds + self.wall_seconds):
-            raise ValueError("seconds, setup_seconds and wall_seconds are finite numbers")
-        if not math.isfinite(sum(self.metrics.values())):  # which is quicker than to look at each
-            bad = [name for name, value in self.metrics.items() if not math.isfinite(value)]
-            if not bad:  # the sum alone is too large
-                return
+        if not EARLIEST <= self.started_at <= LATEST:
+            raise ValueError(f"started_at: not from {EARLIEST.year} to {LATEST.year}, as clocks are")
+        if not abs(self.seconds) + abs(self.setup_seconds) + abs(self.wall_seconds) <= LARGEST_SECONDS:
+            raise ValueError(f"seconds, setup_seconds and wall_seconds are finite numbers up to {LARGEST_SECONDS:g}")
+        values = self.metrics.values()
+        if values and not (
+            min(values) >= -LARGEST_NUMBER and max(values) <= LARGEST_NUMBER and math.isfinite(sum(values))
+        ):
+            bad = [name for name, value in self.metrics.items() if not is_usable(value)]
             raise ValueError(f"metrics: {', '.join(sorted(bad))} not finite; leave an undefined metric out")
+
+
+def is_usable(value: float) -> bool:
+    """Whether a record takes it as a metric: finite, and not so large that no computation with it is."""
+    return -LARGEST_NUMBER <= value <= LARGEST_NUMBER

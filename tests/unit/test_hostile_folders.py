@@ -30,7 +30,7 @@ from results.render.html import TEMPLATES
 from results.render.terminal import render_terminal
 from results.report import write_report
 from tests.hostile import CELLS, DAMAGE, EDITS, MARK, Watch, damaged, tampered_manifest, tampered_part
-from tests.unit.results.factories import features, manifest, pictures
+from tests.unit.results.factories import features, manifest, pictures, study_records, write_study
 
 fuzz = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 watch = Watch()
@@ -40,8 +40,8 @@ watch = Watch()
 def _imports(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What a report imports late is imported before anything is watched."""
     folder = tmp_path_factory.mktemp("warm") / "study"
-    manifest().save(folder)
-    write_report(folder)
+    study = manifest(seeds=(1, 2))
+    write_report(write_study(folder, study, study_records(study)))
 
 
 OWN_SCRIPT = (TEMPLATES / "report.js").read_text(encoding="utf-8")

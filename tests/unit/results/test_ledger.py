@@ -8,11 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from results.documents import LARGEST_NUMBER
 from results.ledger import SCHEMA, Ledger, LedgerDamaged
 from results.records import TrialRecord
 from tests.unit.results.factories import START, record
 
-finite = st.floats(allow_nan=False, allow_infinity=False)
+finite = st.floats(-LARGEST_NUMBER, LARGEST_NUMBER)
 text = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | finite | text,
@@ -39,7 +40,7 @@ records = st.builds(
     metrics=st.dictionaries(text, finite, max_size=3),
     curves=st.dictionaries(text, curve, max_size=2),
     steps=st.integers(0, 10**12),
-    seconds=finite,
+    seconds=st.floats(0, 1e9),
     started_at=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
     host=text,
     process=st.integers(0, 2**31),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from results.ledger_parts import JSON_COLUMNS, SCHEMA, LedgerDamaged, encode, read, to_table, verify
+from results.ledger import Ledger
+from results.ledger_parts import JSON_COLUMNS, SCHEMA, LedgerDamaged, encode, read, to_table
+from results.ledger_rows import verify
+from results.packed import ContentDamaged
+from results.records import TrialRecord
 from tests.unit.results.factories import record
 
 
@@ -95,7 +102,7 @@ def replaced(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
         (lambda t: replaced(t, "arm", pa.array([None], "string")), "column 'arm' has gaps"),
         (lambda t: replaced(t, "metrics", pa.array(["{"])), "Expecting"),
         (lambda t: replaced(t, "metrics", pa.array(["[]"])), "metrics is not a JSON object"),
-        (lambda t: replaced(t, "curves", pa.array(["3"])), "curves is not a JSON object"),
+        (lambda t: replaced(t, "curves", pa.array(["3"])), "no attribute .items."),
     ],
 )
 def test_a_part_of_another_program_must_have_the_columns(
@@ -146,3 +153,89 @@ def test_json_columns_are_json_objects(table: pa.Table) -> None:
     (row,) = table.to_pylist()
     assert all(isinstance(json.loads(row[name]), dict) for name in JSON_COLUMNS)
     assert table.schema == SCHEMA
+
+
+def curves(text: str) -> Callable[[pa.Table], pa.Table]:
+    return lambda t: replaced(t, "curves", pa.array([text]))
+
+
+def metrics(text: str) -> Callable[[pa.Table], pa.Table]:
+    return lambda t: replaced(t, "metrics", pa.array([text]))
+
+
+DEEP = "[" * 200_000 + "]" * 200_000
+NO_TRIAL_WROTE = {
+    "phase": lambda t: replaced(t, "phase", pa.array(["oops"])),
+    "status": lambda t: replaced(t, "status", pa.array(["oops"])),
+    "attempt": lambda t: replaced(t, "attempt", pa.array([-1])),
+    "metric NaN": metrics('{"test_error": NaN}'),
+    "metric infinite": metrics('{"test_error": 1e999}'),
+    "metric too large": metrics('{"test_error": 1e308}'),
+    "metrics that cancel": metrics('{"a": 1e308, "b": -1e308}'),
+    "metric whole and too large": metrics('{"test_error": 1' + "0" * 400 + "}"),
+    "metric text": metrics('{"test_error": "x"}'),
+    "metric deep": metrics('{"test_error": ' + DEEP + "}"),
+    "metrics no object": metrics("[]"),
+    "started too early": lambda t: replaced(t, "started_at", pa.array([-(2**62)], SCHEMA.field("started_at").type)),
+    "started too late": lambda t: replaced(t, "started_at", pa.array([2**62], SCHEMA.field("started_at").type)),
+    "seconds": lambda t: replaced(t, "seconds", pa.array([1e308])),
+    "config deep": lambda t: replaced(t, "config", pa.array(['{"a": ' + DEEP + "}"])),
+    "config no object": lambda t: replaced(t, "config", pa.array(["3"])),
+    "config with half a character": lambda t: replaced(t, "config", pa.array([r'{"a": "\ud800"}'])),
+    "suggested with half a character": lambda t: replaced(t, "suggested", pa.array([r'{"\udfff": 1}'])),
+    "code deep": lambda t: replaced(t, "code", pa.array(['{"a": ' + DEEP + "}"])),
+    "curves deep": curves('{"val_error": ' + DEEP + "}"),
+    "curves no object": curves("[]"),
+    "curve text": curves('{"val_error": [[1, "x"]]}'),
+    "curve NaN": curves('{"val_error": [[1, NaN]]}'),
+    "curve cut": curves('{"val_error": [[1, 2.0], [2]]}'),
+    "curve step": curves('{"val_error": [[1e300, 2.0]]}'),
+}
+
+
+@pytest.mark.parametrize("change", NO_TRIAL_WROTE.values(), ids=NO_TRIAL_WROTE)
+def test_what_no_command_can_use_is_set_aside_though_its_digest_is_right(
+    tmp_path: Path, table: pa.Table, change: Callable[[pa.Table], pa.Table]
+) -> None:
+    """The advice of the message, followed: afterwards every look at the ledger works."""
+    ledger = Ledger(tmp_path / "ledger")
+    good = record(trial_id="good")
+    ledger.append(good)
+    bad = ledger.folder / "part-bad.parquet"
+    bad.write_bytes(encode(pa.Table.from_arrays(change(table).columns, schema=SCHEMA)))
+
+    def look() -> list[TrialRecord]:
+        records = ledger.records()
+        assert all(dict(r.config) and dict(r.curves) is not None for r in records)
+        return records
+
+    with pytest.raises((LedgerDamaged, ContentDamaged), match=r"ablate run.* sets it aside"):
+        look()
+    (aside,) = ledger.set_aside_damaged()
+    assert (aside.name, aside.moved_to) == (bad.name, ledger.folder / "damaged" / bad.name)
+    assert look() == [good]
+    assert not ledger.set_aside_damaged()
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, Path.mkdir, lambda p: p.symlink_to("/dev/zero")], ids=["pipe", "folder", "device"]
+)
+def test_what_is_no_ordinary_file_is_set_aside(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    ledger.append(record(trial_id="good"))
+    make(ledger.folder / "part-1.parquet")
+    with pytest.raises(LedgerDamaged, match="not an ordinary file"):
+        ledger.records()
+    with pytest.raises(LedgerDamaged, match="not an ordinary file"):
+        ledger.table()
+    assert [a.name for a in ledger.set_aside_damaged()] == ["part-1.parquet"]
+    assert [r.trial_id for r in ledger.records()] == ["good"]
+
+
+@pytest.mark.parametrize(
+    "value", [{"config": {"a": 1e61}}, {"curves": {"loss": [(1, 1e61)]}}, {"config": {"a": "\ud800"}}]
+)
+def test_nothing_is_written_that_would_not_be_read(tmp_path: Path, value: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"beyond|finite|surrogate"):
+        Ledger(tmp_path).append(record(**value))
+    assert not list(tmp_path.iterdir())

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from results.documents import LARGEST_NUMBER
 from results.packed import TEXTS_PER_BLOCK, Packed, PackedCurves
 
-finite = st.floats(allow_nan=False, allow_infinity=False)
+finite = st.floats(-LARGEST_NUMBER, LARGEST_NUMBER)
 text = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 curve = st.lists(st.tuples(st.integers(0, 10**6), finite), max_size=4)
 curves = st.dictionaries(text, curve, max_size=3)
