@@ -13,8 +13,8 @@ from rich.console import Console
 
 from orchestrator.cluster_watch import Endpoint, Endpoints, answers, watched
 from orchestrator.errors import AblateError
-from orchestrator.local_ray import local_ray, own_handlers
-from orchestrator.signals import deferred
+from orchestrator.local_ray import leave, local_ray, own_handlers
+from orchestrator.signals import deferred, end_if_told
 
 _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -101,12 +101,13 @@ def _joined(ray: Any, address: str, console: Console | None, options: Mapping[st
             try:
                 with own_handlers():
                     ray.init(address=address, **options)
+                end_if_told()
                 break
             except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as problem:
                 if _SLOW_START not in str(problem) or attempt == CLIENT_ATTEMPTS - 1:
                     said = " ".join(str(problem).split())[:600]
                     raise ClusterUnreachable(f"{name}: {said}{_remedy(problem)}") from problem
-                ray.shutdown()
+                leave(ray)
         if endpoint is not None and shown.startswith(_CLIENT):
             watch.knock_at("its head", endpoint)
             return
@@ -117,7 +118,7 @@ def _joined(ray: Any, address: str, console: Console | None, options: Mapping[st
         if own is not None:
             watch.knock_at("the Ray node of this process", (own["NodeManagerAddress"], own["NodeManagerPort"]))
 
-    with watched(watch, connect, ray.shutdown):
+    with watched(watch, connect, lambda: leave(ray)):
         yield
 
 

@@ -22,7 +22,7 @@ from rich.text import Text
 from orchestrator.cluster_watch import LocalProcesses, watched
 from orchestrator.errors import AblateError, MachineFailed
 from orchestrator.scratch import remove_abandoned, scratch_folder
-from orchestrator.signals import at_once, end_if_told, take_signals
+from orchestrator.signals import at_once, end_if_told, said, say_once, take_signals
 
 LONGEST_BASE = 23
 """Bytes of the folder below which a session's folder may lie: the path of a socket takes 107, and Ray's part of it is long."""
@@ -54,49 +54,58 @@ def local_ray(ray: Any, console: Console | None, options: dict[str, Any]) -> Ite
     Raises LocalRayFailed where it does not start, AblateError where RAY_TMPDIR names no folder that serves.
     """
     with ExitStack() as stack:
+        watches: list[LocalProcesses] = []
+        # last of what is due at once: a driver whose node has died is ended by Ray
+        stack.enter_context(at_once(lambda: list(map(LocalProcesses.abandon, watches))))
         folder = stack.enter_context(_session_folder())
         if not _writable(_MEMORY_FILES):  # slower, but Ray would not start
             options = {**options, "_plasma_directory": str(folder)}
         stack.enter_context(_token(folder))
         stack.enter_context(_loopback())
         watch = LocalProcesses(console, folder)
+        watches.append(watch)
 
         def start() -> None:
             for attempt in range(ATTEMPTS):
                 try:
                     with own_handlers():
                         ray.init(address="local", _temp_dir=str(folder / "r"), **options)
+                    end_if_told()
                     return
                 except Exception as problem:
                     end_if_told()
-                    said = _last_words(folder)
+                    log = _last_words(folder)
                     with suppress(Exception):
-                        ray.shutdown()
+                        leave(ray)
                     watch.abandon()
                     if attempt == ATTEMPTS - 1 or not any(word in str(problem) for word in _SLOW):
-                        raise LocalRayFailed(why_not(problem, said)) from problem
+                        raise LocalRayFailed(why_not(problem, log)) from problem
 
-        def end_now() -> None:
-            watch.abandon()
-            if console is not None:
-                console.print(Text("ended at once; what was recorded is safe: run the study again, and it goes on"))
-
-        stack.enter_context(at_once(end_now))
-        stack.enter_context(watched(watch, start, ray.shutdown))
+        stack.enter_context(at_once(lambda: say_how_to_go_on(console)))
+        stack.enter_context(watched(watch, start, lambda: leave(ray)))
         yield
 
 
-def why_not(problem: Exception, said: str = "") -> str:
+def say_how_to_go_on(console: Console | None) -> None:
+    """For the end that a second signal brings; once."""
+    if console is not None and not said():
+        say_once()
+        console.print(
+            Text("ended at once; what was recorded is safe: run the study again, and it goes on"), soft_wrap=True
+        )
+
+
+def why_not(problem: Exception, log: str = "") -> str:
     """A sentence about what `ray.init` raised, with what helps.
 
     Args:
         problem: What was raised.
-        said: The last complaint in the logs of Ray's processes, which are gone with the folder.
+        log: The last complaint in the logs of Ray's processes, which are gone with the folder.
     """
     text = " ".join(str(problem).split())
     sentence = f"Ray cannot be started on this machine: {text[:400]}"
     if any(word in text for word in _SLOW):
-        return f"Ray did not start on this machine in {ATTEMPTS} tries: {_limits() or _BUSY}{f' (Ray: {said})' if said else ''}"
+        return f"Ray did not start on this machine in {ATTEMPTS} tries: {_limits() or _BUSY}{f' (Ray: {log})' if log else ''}"
     if isinstance(problem, OSError) and problem.errno is not None:
         remedies = {
             "EMFILE": "allow more open files: `ulimit -n 8192`",
@@ -240,13 +249,32 @@ def _loopback() -> Iterator[None]:
 
 @contextmanager
 def own_handlers() -> Iterator[None]:
-    """Keep `ray.init` from taking SIGTERM, which would end this process without a word."""
+    """Keep `ray.init` and `ray.shutdown` from taking SIGTERM, which would end this process without a word."""
     from ray._private import utils
 
     with _replaced(utils, "set_sigterm_handler", lambda handler: None):
         yield
     take_signals()
-    end_if_told()
+
+
+def leave(ray: Any) -> None:
+    """Shut Ray down, or leave somebody's cluster.
+
+    On the way its native part gives SIGTERM back to the system, which would end this process before Ray's own have ended.
+    """
+    from ray._private import worker
+
+    node = worker._global_node
+    if node is not None and hasattr(node, "kill_all_processes"):
+        ends = node.kill_all_processes
+
+        def with_own_handlers(*arguments: Any, **options: Any) -> Any:
+            take_signals()
+            return ends(*arguments, **options)
+
+        node.kill_all_processes = with_own_handlers
+    with own_handlers():
+        ray.shutdown()
 
 
 @contextmanager

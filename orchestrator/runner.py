@@ -24,7 +24,7 @@ from orchestrator.driver import StudyDriver
 from orchestrator.folders import StudyFolders
 from orchestrator.gpu_memory import GpuShares
 from orchestrator.limits import RunLimits
-from orchestrator.local_ray import clean_up
+from orchestrator.local_ray import clean_up, say_how_to_go_on
 from orchestrator.mirror_process import MirrorProcess, MirrorStatus, has_everything, tracking_uri
 from orchestrator.open_trials import OpenTrials
 from orchestrator.phases import phase
@@ -34,7 +34,7 @@ from orchestrator.remote.sending import Sending
 from orchestrator.room import Room
 from orchestrator.scratch import scratch_folder
 from orchestrator.shipping import stage_code
-from orchestrator.signals import end_if_told, interruptible, received
+from orchestrator.signals import at_once, end_if_told, interruptible, received
 from orchestrator.state import StudyState
 from orchestrator.storage import Storage, open_storage
 from orchestrator.study import LoadedStudy
@@ -128,6 +128,7 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
     with open_storage(folders, notify) as storage, ExitStack() as stack:
         stack.callback(ledger.close)
         stack.enter_context(interruptible())
+        stack.enter_context(at_once(lambda: say_how_to_go_on(console)))
         clean_up()
         remove_temporary_files(folders.study)
         remove_temporary_files(folders.pools)

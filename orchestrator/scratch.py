@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from orchestrator.signals import at_once
 from trainables.files import ABANDONED_SECONDS, file_inside
 from trainables.processes import lives, machine, process_start
 
@@ -33,7 +34,8 @@ def scratch_folder(base: Path | None = None) -> Iterator[Path]:
     owner = {"host": platform.node(), "machine": machine(), "process": pid, "start": process_start(pid)}
     try:
         (folder / MARK).write_text(json.dumps(owner), encoding="utf-8")
-        yield folder
+        with at_once(lambda: remove(folder)):
+            yield folder
     finally:
         remove(folder)
 
