@@ -1,9 +1,10 @@
-"""Hostile inputs by the thousand: study files, manifests, ledgers, files of arrays, and whole folders for the report.
+"""Hostile inputs by the thousand: study files, manifests, ledgers, files of arrays, folders for the report and for every command.
 
     python benchmarks/fuzz.py [--inputs 10000] [--json]
 
-Each must end in a result or in an error that is made for it. While it is read, a hook notes every program that is started, every
-connection, every class that pickle looks up and every file outside the study's folder that is written. Prints a row for each
+Each must end in a result or in an error that is made for it, and a command in a sentence. While it is read, a hook notes every
+program that is started, every connection, every class that pickle looks up and every file outside the study's folder that is
+written; a secret beside the folder must not get into it. Prints a row for each
 kind, or one object with `inputs`, `crashes` and `escapes`; exit status 1 if anything was seen.
 `tests/unit/test_hostile_folders.py` is the short form.
 """
@@ -27,10 +28,11 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.hostile import CELLS, DAMAGE, EDITS, Escaped, damaged
+from tests.hostile_commands import EXAMPLES, Commands
 from tests.unit import test_hostile_folders as folders
 from tests.unit.orchestrator import test_study as studies
 
-SHARES = {"study files": 0.3, "manifests": 0.25, "ledgers": 0.25, "arrays": 0.15, "folders": 0.05}
+SHARES = {"study files": 0.2, "manifests": 0.2, "ledgers": 0.2, "arrays": 0.15, "folders": 0.05, "commands": 0.2}
 
 
 def main() -> int:
@@ -79,7 +81,13 @@ def _kinds(folder: Path) -> dict[str, tuple[tuple[st.SearchStrategy[Any], ...], 
         "ledgers": ((CELLS, DAMAGE), folders.read_ledger),
         "arrays": ((st.integers(0, 2), DAMAGE), lambda n, damage: folders.read_arrays(damaged(archives[n], damage))),
         "folders": ((EDITS, CELLS), folders.read_folder),
+        "commands": (EXAMPLES, Commands(_made(folder / "commands"), folders.watch).judge),
     }
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 @dataclass

@@ -15,7 +15,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
 
-from orchestrator.errors import AblateError
+from orchestrator.errors import AblateError, quoted
 from orchestrator.search import STATES
 from orchestrator.study import StudySpec
 from orchestrator.ui import LOOPBACK
@@ -62,7 +62,13 @@ def storage_of(study_dir: Path) -> InMemoryStorage:
         if not cell.tuning:
             continue
         info = manifest.arm(arm)
-        space = spec.searched(info.algorithm, info.off, info.values)
+        try:
+            space = spec.searched(info.algorithm, info.off, info.values)
+        except (KeyError, ValueError) as problem:  # somebody else's, or an algorithm that is not where this was started
+            raise DashboardError(
+                f"{study_dir}: arm {quoted(arm)} names an algorithm or a part of one that is not here ({problem}); start this from "
+                "the study's file, in the folder that its own algorithms are imported from"
+            ) from problem
         study = optuna.create_study(
             storage=storage,
             study_name=f"{arm} · {titles[condition]}" if len(manifest.conditions) > 1 else arm,

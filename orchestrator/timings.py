@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 
 STOPPED_AT_BEST = 0.4
 """Share of the steps that tuning trials use where early stopping saves most: how far the interval reaches before any record."""
+TICK_SECONDS = 1e-9
+"""Of a clock: a record of less time says nothing of how long training takes."""
 SMALLEST_DRIFT = 0.03
 USUAL_SHARE = 0.75
 """Share of the steps that tuning trials use under a stopping rule, before any record says it: about what the median rule gave."""
@@ -88,7 +90,11 @@ class TrialTimings:
         self._shares: dict[str, list[float]] = defaultdict(list)
         self._calibration = calibration
         self._known: dict[tuple[str, Phase], Sample | None] = {}
-        self.records = [r for r in records if r.steps and r.seconds and r.status != "failed" and r.same_as is None]
+        self.records = [
+            r
+            for r in records
+            if r.steps > 0 and r.seconds >= TICK_SECONDS and r.status != "failed" and r.same_as is None
+        ]
         longest: dict[str, int] = defaultdict(int)
         for record in self.records:
             row = (

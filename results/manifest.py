@@ -240,8 +240,10 @@ class StudyManifest:
         return (*self.earlier_seeds, self.evaluation_seeds) if changed else self.earlier_seeds
 
     def save(self, study_dir: Path) -> Path:
-        """Write `study.json` into the study's folder, atomically."""
+        """Write `study.json` into the study's folder, atomically. Raises ManifestDamaged where a folder has its name."""
         path = study_dir / MANIFEST_NAME
+        if path.is_dir():
+            raise ManifestDamaged(f"{path}: a folder, where the study's manifest belongs; move it away and run again")
         write_atomically(path, json.dumps(asdict(self), indent=1, sort_keys=True).encode())
         return path
 
@@ -255,7 +257,10 @@ class StudyManifest:
             return manifest
         except ValueError as problem:
             reason = " ".join(str(problem).split())[:200]
-            raise ManifestDamaged(f"{path}: not a study manifest ({reason}); `ablate run` writes it anew") from problem
+            away = "move it away, and " if path.is_dir() else ""
+            raise ManifestDamaged(
+                f"{path}: not a study manifest ({reason}); {away}`ablate run` writes it anew"
+            ) from problem
 
 
 Named = TypeVar("Named", ArmInfo, ConditionInfo)

@@ -14,12 +14,11 @@ from typing import Any, Self
 import pyarrow as pa
 
 from results.documents import LARGEST_NUMBER, check_text, decode, parse
-from results.records import Curve
+from results.records import LARGEST_COUNT, Curve
 
 TEXTS_PER_BLOCK = 16
 """So many texts are compressed together: enough for names to cost nothing, few enough to unpack one quickly."""
 KEPT_PARSED = 512
-LARGEST_STEP = 2**53
 _SEPARATOR = b"\0"  # which no JSON text contains
 _CODEC = "zstd"
 _DECODER = json.JSONDecoder()
@@ -178,7 +177,7 @@ def _points(points: Sequence[Sequence[float]]) -> Curve:
     if not (
         set(map(type, steps)) == {int}
         and set(map(type, values)) <= {float, int}
-        and 0 <= min(steps) <= max(steps) <= LARGEST_STEP
+        and 0 <= min(steps) <= max(steps) <= LARGEST_COUNT
         and min(values) >= -LARGEST_NUMBER
         and max(values) <= LARGEST_NUMBER
         and isfinite(sum(values))

@@ -18,6 +18,8 @@ STATUSES: tuple[Status, ...] = ("completed", "pruned", "failed")
 
 Curve = Sequence[tuple[int, float]]
 
+LARGEST_COUNT = 2**53
+"""Up to there, floating-point numbers hold every whole one."""
 LARGEST_SECONDS = 1e10
 """Three hundred years."""
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -88,6 +90,10 @@ class TrialRecord:
             raise ValueError(f"status: {self.status!r} is not one of {', '.join(STATUSES)}")
         if self.attempt < 0:
             raise ValueError(f"attempt: {self.attempt} is not a count of earlier runs; use 0 or more")
+        if not 0 <= self.number <= LARGEST_COUNT or not 0 <= self.steps <= LARGEST_COUNT:
+            raise ValueError(
+                f"number {self.number} and steps {self.steps}: not both counts from 0 to {LARGEST_COUNT:.0e}"
+            )
         if self.started_at.tzinfo is None:
             raise ValueError("started_at: needs a time zone; records are kept in UTC")
         if not EARLIEST <= self.started_at <= LATEST:

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +17,8 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from results.ledger_parts import JSON_COLUMNS, SCHEMA, encode, to_table
+from results.manifest import StudyManifest
+from results.records import TrialRecord
 from tests.unit.results.factories import ARMS, manifest, study_records
 
 MARK = "pwned"
@@ -42,9 +44,13 @@ TEXTS = st.sampled_from(
         "x" * 20_000,
         "[red]bold[/red]",
         "|a|b|\n|-|-|",
+        "\ud800",
+        "deep, deep, deep",
     ]
 ) | st.text(max_size=12)
-NUMBERS = st.sampled_from([0, 1, -1, 2**31, 2**63 - 1, -(2**63), 10**30, 0.5, -0.0, 1e308, 5e-324, 1e-9, 100.0, 101.0])
+NUMBERS = st.sampled_from(
+    [0, 1, -1, 2**31, 2**63 - 1, -(2**63), 10**30, 0.5, -0.0, 1e308, 5e-324, 1e-9, 100.0, 101.0, 1e60]
+)
 LEAVES = TEXTS | NUMBERS | st.none() | st.booleans()
 VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=6
@@ -62,25 +68,32 @@ DAMAGE = st.lists(st.tuples(PLACES, st.integers(0, 9), st.binary(max_size=8)), m
 
 _STUDY = manifest(ARMS[:2], seeds=(1, 2))
 _RECORDS = study_records(_STUDY)
-_JSON_TEXTS = ("", "NaN", "{", '{"test_error": NaN}', '{"val_error": "x"}', '{"val_error": [[1, 2], [1]]}', "[]")
+_DEEP = "deep, deep, deep"
+"""Stands for brackets within brackets in a manifest."""
+_BRACKETS = "[" * 200_000 + "]" * 200_000
+_JSON_TEXTS = (
+    *("", "NaN", "{", '{"test_error": NaN}', '{"val_error": "x"}', '{"val_error": [[1, 2], [1]]}', "[]", _BRACKETS),
+    *(f'{{"val_error": {_BRACKETS}}}', '{"test_error": 1e308}', '{"test_error": 1e60}', '{"val_error": [[1, 1e60]]}'),
+    *(r'{"\ud800": "\udfff"}', f'{{"test_error": 1{"0" * 400}}}', '{"val_error": [[-1, 2.0]]}', '{"val_error": []}'),
+)
 
 
-def tampered_manifest(edits: list[tuple[int, bool, Any]]) -> str:
+def tampered_manifest(edits: list[tuple[int, bool, Any]], study: StudyManifest = _STUDY) -> str:
     """A manifest as JSON, with some values replaced."""
-    content = json.loads(json.dumps(asdict(_STUDY)))
+    content = json.loads(json.dumps(asdict(study)))
     for place, alike, value in edits:
         container, key = _place(content, place)
         container[key] = _like(container[key], place, value) if alike else value
-    return json.dumps(content)
+    return json.dumps(content).replace(json.dumps(_DEEP), _BRACKETS)
 
 
-def tampered_part(cells: list[tuple[int, int, Any]]) -> bytes:
+def tampered_part(cells: list[tuple[int, int, Any]], records: Sequence[TrialRecord] = _RECORDS) -> bytes:
     """A part of a ledger that fits the manifest, with some values replaced and a right digest after that."""
-    table = to_table(_RECORDS)
+    table = to_table(records)
     columns = {name: table.column(name).to_pylist() for name in SCHEMA.names}
     for which, row, value in cells:
         name = SCHEMA.names[which % len(SCHEMA.names)]
-        columns[name][row % len(_RECORDS)] = _cell(name, which + row, value)
+        columns[name][row % len(records)] = _cell(name, which + row, value)
     arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
     return encode(pa.Table.from_arrays(arrays, schema=SCHEMA))
 
@@ -102,9 +115,9 @@ def _cell(name: str, place: int, value: Any) -> Any:
     if pa.types.is_int64(kind):
         return (0, 1, -1, 2**63 - 1, -(2**63))[place % 5]
     if pa.types.is_float64(kind):
-        return (math.nan, math.inf, -1.0, 1e308, 0.0)[place % 5]
+        return (math.nan, math.inf, -1.0, 1e308, 0.0, 1e10, 5e-324)[place % 7]
     if pa.types.is_timestamp(kind):
-        return _RECORDS[0].started_at
+        return (0, 1, -1, 2**62, -(2**62), 7 * 10**15)[place % 6]
     return re.sub("[\ud800-\udfff]", "?", value if isinstance(value, str) else json.dumps(value))
 
 
@@ -152,6 +165,8 @@ class Watch:
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self._folder is None:
             return
+        if event == "subprocess.Popen" and arguments[0] == "git":  # a run asks it which commit this is
+            return
         if event in (
             "subprocess.Popen",
             "os.system",
@@ -170,9 +185,11 @@ class Watch:
             )
             self._check(path, event if writes else None)
         elif event in ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.symlink", "os.link", "shutil.rmtree"):
+            base = arguments[1] if event in ("os.remove", "os.rmdir") else -1  # a folder that is open, or -1
+            start = str(Path(f"/proc/self/fd/{base}").readlink()) if isinstance(base, int) and base >= 0 else ""
             for path in arguments:
                 if isinstance(path, str | bytes):
-                    self._check(path, event)
+                    self._check(os.path.join(start, os.fsdecode(path)), event)  # noqa: PTH118 - as above
 
     def _check(self, path: str | bytes, event: str | None) -> None:
         text = os.fsdecode(path)

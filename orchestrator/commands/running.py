@@ -30,6 +30,7 @@ from orchestrator.data_errors import data_errors
 from orchestrator.errors import AblateError
 from orchestrator.printing import complain, new_console, print_json, show_report, show_verdict, warn
 from orchestrator.signals import say_once
+from trainables.files import file_inside
 
 
 def run(
@@ -117,7 +118,9 @@ def run(
     if outcome.failed or outcome.blocked or outcome.storage_error or outcome.store_refused:
         for record in outcome.failed:
             place = f"{record.arm}, {record.phase} {record.number}"
-            complain(f"failed: {place}: {record.error} (see {outcome.folders.study / (record.log or 'log')})")
+            complain(
+                f"failed: {place}: {record.error} (see {file_inside(outcome.folders.study, record.log or '') or outcome.folders.log})"
+            )
         for cell in outcome.blocked:
             complain(f"not evaluated: {cell}: none of its tuning trials completed")
         raise typer.Exit(SOME_FAILED)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import pickle
 import re
 import subprocess
@@ -15,6 +17,7 @@ from typing import Any
 
 import matplotlib.font_manager  # noqa: F401 - reads its cache when it is first imported
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,12 +27,14 @@ from results.arrays import ArraysDamaged
 from results.feature_maps import read_features
 from results.figures import load_pictures
 from results.ledger import Ledger, LedgerDamaged
+from results.ledger_parts import encode, to_table
 from results.manifest import ManifestDamaged, StudyManifest
 from results.packed import ContentDamaged
 from results.render.html import TEMPLATES
 from results.render.terminal import render_terminal
 from results.report import write_report
 from tests.hostile import CELLS, DAMAGE, EDITS, MARK, Watch, damaged, tampered_manifest, tampered_part
+from tests.hostile_commands import EXAMPLES, SECRET, Commands
 from tests.unit.results.factories import features, manifest, pictures, study_records, write_study
 
 fuzz = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -193,3 +198,96 @@ def test_the_watch_sees_what_it_should(tmp_path: Path) -> None:
     assert seen(lambda: subprocess.run(["true"], check=True))
     assert not seen(lambda: (inside / "file").write_text(""))
     Path(f"/tmp/{MARK}").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    return Commands(tmp_path_factory.mktemp("commands"), watch)
+
+
+@settings(fuzz, max_examples=40)
+@given(example=st.tuples(*EXAMPLES))
+def test_every_command_does_its_work_or_says_a_sentence(commands: Commands, example: tuple[Any, ...]) -> None:
+    commands.judge(*example)
+
+
+BRACKETS = "[" * 200_000 + "]" * 200_000
+
+
+def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Commands, Path], None]:
+    """The manifest with a change."""
+
+    def make(_: Commands, study: Path) -> None:
+        content = json.loads((study / "study.json").read_text())
+        change(content)
+        (study / "study.json").write_text(json.dumps(content).replace('"BRACKETS"', BRACKETS))
+
+    return make
+
+
+def column(name: str, value: Any) -> Callable[[Commands, Path], None]:
+    """The ledger with another value in one row; its digest is right."""
+
+    def make(commands: Commands, study: Path) -> None:
+        table = to_table(commands.records)
+        values = [value, *table.column(name).to_pylist()[1:]]
+        place = table.schema.get_field_index(name)
+        changed = table.set_column(place, table.schema.field(place), pa.array(values, table.schema.field(place).type))
+        (study / "ledger" / "part-0.parquet").write_bytes(encode(changed))
+
+    return make
+
+
+def odd_part(make: Callable[[Path], object]) -> Callable[[Commands, Path], None]:
+    return lambda _, study: make(study / "ledger" / "part-1.parquet")
+
+
+REPORTED = {
+    "config deep": column("config", f'{{"a": {BRACKETS}}}'),
+    "metrics deep": column("metrics", f'{{"a": {BRACKETS}}}'),
+    "curves deep": column("curves", f'{{"val_error": {BRACKETS}}}'),
+    "error too large": column("metrics", '{"val_error": 1e308, "test_error": 1e308}'),
+    "seconds too large": column("seconds", 1e308),
+    "phase": column("phase", "oops"),
+    "half a character": column("suggested", r'{"a": "\ud800"}'),
+    "manifest deep": edited(lambda m: m["settings"].update(a="BRACKETS")),
+    "title": edited(lambda m: m["arms"][0].update(title="\ud800")),
+    "provenance": edited(lambda m: m["provenance"].update(code="a text")),
+    "pipe": odd_part(os.mkfifo),
+    "device": odd_part(lambda path: path.symlink_to("/dev/zero")),
+}
+
+
+@pytest.mark.parametrize("make", REPORTED.values(), ids=REPORTED)
+def test_what_was_reported_is_a_sentence_and_run_mends_it(
+    commands: Commands, make: Callable[[Commands, Path], None]
+) -> None:
+    for command in ("status", "report", "check", "dashboard"):
+        status, said = commands.judge_folder(command, lambda study: make(commands, study))
+        assert status in (0, 2), (command, said)
+        assert status == 0 or (said.count("\n") == 1 and "ablate run" in said), (command, said)
+    status, said = commands.judge_folder("run", lambda study: make(commands, study))  # reads the report after it
+    assert status == 0, said
+
+
+@pytest.mark.parametrize("log", ["/absolute", "../../secret.txt", "log/link", "elsewhere/secret.txt", "log/pipe", ".."])
+def test_a_log_outside_the_study_becomes_no_artifact(commands: Commands, log: str) -> None:
+    def change(study: Path) -> None:
+        secret = study.parents[1] / "secret.txt"
+        (study / "log" / "link").symlink_to(secret)
+        (study / "elsewhere").symlink_to(secret.parent)
+        os.mkfifo(study / "log" / "pipe")
+        part = commands.part(status="failed", error="x", log=str(secret) if log == "/absolute" else log)
+        (study / "ledger" / "part-0.parquet").write_bytes(part)
+
+    assert commands.judge_folder("sync", change)[0] == 0
+
+
+def test_a_log_inside_the_study_becomes_one(commands: Commands) -> None:
+    def change(study: Path) -> None:
+        part = commands.part(status="failed", error="x", log="log/trials/2.log")
+        (study / "log" / "trials" / "2.log").write_text(SECRET)
+        (study / "ledger" / "part-0.parquet").write_bytes(part)
+
+    with pytest.raises(AssertionError, match=r"mlartifacts.*2\.log"):
+        commands.judge_folder("sync", change)

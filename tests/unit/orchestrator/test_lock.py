@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -232,3 +233,36 @@ def test_the_lock_is_let_go_when_the_study_fails(path: Path) -> None:
         raise RuntimeError("broken")
     with study_lock(path):
         pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"process": "../../1"},
+        {"process": -1},
+        {"process": 2**40},
+        {"process": True},
+        {"machine": 3},
+        {"beat": None},
+        {"x": 1},
+    ],
+)
+def test_a_holder_that_no_driver_wrote_is_refused(change):
+    """Its number would become part of a path below /proc, or of a signal."""
+    about = asdict(lock.this_process())
+    assert lock.Holder.read(about) == lock.this_process()
+    with pytest.raises((ValueError, TypeError)):
+        lock.Holder.read({**about, **change})
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "null", "[]"])
+def test_a_turn_that_cannot_be_read_is_nobodys(tmp_path, text):
+    (tmp_path / "run.lock.1").write_text(text)
+    assert lock._read(tmp_path / "run.lock.1") is None
+
+
+def test_a_pipe_in_place_of_a_turn_or_the_lock_keeps_nobody_waiting(tmp_path):
+    os.mkfifo(tmp_path / "run.lock.1")
+    assert lock._read(tmp_path / "run.lock.1") is None
+    os.mkfifo(tmp_path / "run.lock")
+    assert not lock.is_held(tmp_path / "run.lock")
