@@ -118,9 +118,8 @@ def run(
     if outcome.failed or outcome.blocked or outcome.storage_error or outcome.store_refused:
         for record in outcome.failed:
             place = f"{record.arm}, {record.phase} {record.number}"
-            complain(
-                f"failed: {place}: {record.error} (see {file_inside(outcome.folders.study, record.log or '') or outcome.folders.log})"
-            )
+            log = file_inside(outcome.folders.study, record.log or "") or outcome.folders.log
+            complain(f"failed: {place}: {record.error} (see {log})")
         for cell in outcome.blocked:
             complain(f"not evaluated: {cell}: none of its tuning trials completed")
         raise typer.Exit(SOME_FAILED)
