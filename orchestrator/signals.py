@@ -51,8 +51,11 @@ def exit_status() -> int:
 
 
 def end_if_told() -> None:
-    """Raise KeyboardInterrupt where a signal came that was held back, or that native code swallowed."""
-    if received() is not None:
+    """Raise KeyboardInterrupt where a signal came that was held back, or that native code swallowed.
+
+    What came in an earlier block of `interruptible` has ended that block, and nothing after it.
+    """
+    if _ending.blocks and received() is not None:
         _ending.raised = True
         raise KeyboardInterrupt
 

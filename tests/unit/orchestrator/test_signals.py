@@ -123,3 +123,11 @@ def handlers() -> Iterator[None]:
 def test_handlers_are_put_back(handlers: None) -> None:
     with signals.interruptible(), signals.interruptible():
         assert signal.getsignal(signal.SIGTERM) is signal.getsignal(signal.SIGINT)
+
+
+def test_a_signal_that_ended_a_block_ends_nothing_after_it(handlers: None) -> None:
+    with pytest.raises(KeyboardInterrupt), signals.interruptible():
+        signal.raise_signal(signal.SIGTERM)
+    assert signals.exit_status() == 143
+    with signals.deferred():  # as a cluster that a notebook joins after it interrupted a study
+        signals.end_if_told()
