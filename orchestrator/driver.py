@@ -18,8 +18,9 @@ from orchestrator.state import StudyState
 from orchestrator.trial_process import GPU_ENERGY, GPU_MEMORY, MODEL, ran_out_of_memory
 from results.ledger import Ledger
 from results.ledger_rows import RecordBuilder
-from results.records import Status, TrialRecord, is_usable
+from results.records import Status, TrialRecord
 from trainables.files import checkpoint_path, write_atomically
+from trainables.numbers import is_usable
 
 RETRIES_OF_LOST_PROCESSES = 3
 """How often a trial whose process died is started again, from its own checkpoint, before it counts as failed."""

@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from orchestrator.addresses import TRACKING, sqlite_path, sqlite_uri
 from orchestrator.child_process import child_environment, module_command
@@ -89,12 +89,15 @@ class MirrorProcess:
         """Start the process; returns at once. RuntimeError where it was started before."""
         if self._process is not None:
             raise RuntimeError("MirrorProcess: was started before; make a new one")
+        self._process = self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         (self.study_dir / PROGRESS_NAME).unlink(missing_ok=True)
         command = module_command("orchestrator.mirror", "--study-dir", str(self.study_dir.absolute()))
         with self.log_path.open("ab") as log:
             # A session of its own: Ctrl-C at the terminal is for the driver, and the mirror still makes its last sync.
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -114,12 +117,17 @@ class MirrorProcess:
         return MirrorStatus(found.written, found.total, error, code)
 
     def finish(self, timeout: float) -> MirrorStatus:
-        """Ask for the last sync, wait at most `timeout` seconds for it, and end a process that is not done by then."""
+        """Ask for the last sync, wait at most `timeout` seconds for it, and end a process that is not done by then.
+
+        A process that was killed, or could not even start, is replaced for the last sync.
+        """
         if self._process is None:
             return self.status()
-        pipe: IO[bytes] | None = self._process.stdin
-        if pipe is not None and not pipe.closed:
-            pipe.close()
+        ended_unasked = self._process.poll() not in (None, 0) and not self._was_asked(self._process)
+        self._ask_to_finish(self._process)
+        if ended_unasked and MirrorStatus.load(self.study_dir / PROGRESS_NAME).error is None:
+            self._process = self._started()
+            self._ask_to_finish(self._process)
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -129,6 +137,14 @@ class MirrorProcess:
             error = f"not done after {timeout:.0f} s; `ablate sync` writes the rest"
             return MirrorStatus(found.written, found.total, error, found.exit_status)
         return self.status()
+
+    @staticmethod
+    def _was_asked(process: subprocess.Popen[bytes]) -> bool:
+        return process.stdin is None or process.stdin.closed
+
+    def _ask_to_finish(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdin is not None and not self._was_asked(process):
+            process.stdin.close()
 
     def __enter__(self) -> Self:
         self.start()

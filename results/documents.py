@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from trainables.files import read_ordinary
+from trainables.numbers import LARGEST_NUMBER
 
 MOST_LEVELS = 64
 """Of lists and objects inside one another."""
-LARGEST_NUMBER = 1e60
-"""In magnitude: far beyond what single precision holds, and its fourth power is still a finite number."""
 _MOST_DIGITS = 19
 
 

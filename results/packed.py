@@ -13,8 +13,9 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from results.documents import LARGEST_NUMBER, check_text, decode, parse
+from results.documents import check_text, decode, parse
 from results.records import LARGEST_COUNT, Curve
+from trainables.numbers import LARGEST_NUMBER
 
 TEXTS_PER_BLOCK = 16
 """So many texts are compressed together: enough for names to cost nothing, few enough to unpack one quickly."""

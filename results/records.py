@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from results.documents import LARGEST_NUMBER
+from trainables.numbers import LARGEST_NUMBER, is_usable
 
 Phase = Literal["tune", "evaluate"]
 Status = Literal["completed", "pruned", "failed"]
@@ -106,8 +106,3 @@ class TrialRecord:
         ):
             bad = [name for name, value in self.metrics.items() if not is_usable(value)]
             raise ValueError(f"metrics: {', '.join(sorted(bad))} not finite; leave an undefined metric out")
-
-
-def is_usable(value: float) -> bool:
-    """Whether a record takes it as a metric: finite, and not so large that no computation with it is."""
-    return -LARGEST_NUMBER <= value <= LARGEST_NUMBER

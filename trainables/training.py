@@ -22,6 +22,7 @@ from trainables.dense import joined
 from trainables.diagnostics import Diagnostics
 from trainables.features import features_sample
 from trainables.files import append_digest, read_ordinary, replacing, without_digest
+from trainables.numbers import LARGEST_NUMBER, is_usable
 from trainables.order import BatchOrder
 from trainables.seeds import stream_seed
 from trainables.shared_views import SharedViews, read_only, views_of
@@ -131,7 +132,7 @@ class Trainer:
     def run_to_report(self) -> Row:
         """Train to the next report step, validate there, and return that row of the curves.
 
-        Raises TrainingDiverged where a loss is no longer a finite number.
+        Raises TrainingDiverged where something that it reports is no longer a number that a record takes.
         """
         started = time.perf_counter()
         target = next(s for s in self.spec.training.report_steps() if s > self.step)
@@ -139,16 +140,16 @@ class Trainer:
         while self.step < target:
             self.train_step()
         row = self._diagnostics.report()
-        bad = sorted(name for name, value in row.items() if not math.isfinite(value))
+        bad = sorted(name for name, value in row.items() if not is_usable(value))
         if bad:
             raise TrainingDiverged(
-                f"{', '.join(bad)} became NaN or infinite between steps "
+                f"{', '.join(bad)} became NaN, infinite or larger than {LARGEST_NUMBER:g} between steps "
                 f"{self.rows[-1][0] if self.rows else 0} and {self.step}; a lower learning rate or weight may help"
             )
         row["val_error"], row["val_loss"] = self._evaluate(*self._validation)
         if self.finished and self._test is not None and self.spec.phase == "evaluate":
             row["test_error"], row["test_loss"] = self._evaluate(*self._test)
-        if not all(math.isfinite(v) for v in row.values()):
+        if not all(map(is_usable, row.values())):
             raise TrainingDiverged(f"predictions became NaN or infinite by step {self.step}")
         self.rows.append((self.step, row))
         self.seconds += time.perf_counter() - started

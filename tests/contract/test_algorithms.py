@@ -243,8 +243,18 @@ def test_rsmatch_without_detector_is_fixmatch_to_the_bit(blocks: Blocks) -> None
 @every_arm
 def test_a_trial_whose_loss_is_no_number_says_so(arm: Arm, blocks: Blocks) -> None:
     spec = trial(arm, config={"learning_rate": 10.0, "weight_decay": 1.0}, steps=60, reports=2)
-    with pytest.raises(TrainingDiverged, match="became NaN or infinite"):
+    with pytest.raises(TrainingDiverged, match="became NaN, infinite"):
         run(Trainer(spec, blocks(spec.data), CPU))
+
+
+def test_a_number_that_no_record_takes_ends_a_trial_as_a_diverged_one(
+    blocks: Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = trial(Arm("fixmatch"))
+    trainer = Trainer(spec, blocks(spec.data), CPU)
+    monkeypatch.setattr("trainables.diagnostics.Diagnostics.report", lambda self: {"loss": 1.0, "ratio": 1e100})
+    with pytest.raises(TrainingDiverged, match="ratio became NaN, infinite"):
+        trainer.run_to_report()
 
 
 def test_the_test_part_is_read_once_at_the_last_step_of_an_evaluation(blocks: Blocks) -> None:

@@ -183,10 +183,10 @@ def rows(uri: str) -> dict[str, Counter[tuple[Any, ...]]]:
 
 
 def odd_records() -> list[TrialRecord]:
-    infinite = PackedCurves.of({"loss": [(1, 1e308), (2, 0.1), (2, 0.1)], "val_error": [(2, 5.0)]})
+    large = PackedCurves.of({"loss": [(1, 1e59), (2, 0.1), (2, 0.1)], "val_error": [(2, 5.0)]})
     return [
         *some_records(),
-        make_record(0, "tune", 7, curves=infinite, metrics={"val_error": 5.0, "loss": 0.1}),
+        make_record(0, "tune", 7, curves=large, metrics={"val_error": 5.0, "loss": 0.1}),
         make_record(0, "tune", 8, curves={}, metrics={}, data={}),
         make_record(0, "tune", 9, config={f"name {i} ä": "v" * 3000 for i in range(150)}),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -104,7 +105,9 @@ def test_what_is_there_stays_and_what_is_missing_is_made_as_it_would_have_been(p
     Image.new("L", (8, 8), 7).save(kept)
     drawn = kept.read_bytes()
     (tmp_path / "made" / "5" / "000001.png").unlink()
-    (tmp_path / "made" / "6" / ".tmp-99999999-half.png").write_bytes(b"half")
+    left = tmp_path / "made" / "6" / ".tmp-99999999-half.png"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
     said = make(tmp_path, pipeline, batch=1)
     assert "19 images are there and stay" in said
     assert "1 images made, 20 in all" in said

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,33 @@ def test_a_mirror_that_is_done_is_done_as_long_as_its_store_is_there(tmp_path: P
     assert has_everything(tmp_path, "http://there:5000", 5)
     store.unlink()
     assert not has_everything(tmp_path, uri, 5)
+
+
+def test_a_mirror_that_could_not_start_is_replaced_for_the_last_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its code may be on its way to the node again just then."""
+    working = "import sys; sys.stdin.read(); print('the last sync')"
+    commands = [
+        [sys.executable, "-c", "raise ModuleNotFoundError('half of the code')"],
+        [sys.executable, "-c", working],
+    ]
+    monkeypatch.setattr("orchestrator.mirror_process.module_command", lambda *_: commands.pop(0))
+    mirror = MirrorProcess(tmp_path, "sqlite:////nowhere/mlflow.db", tmp_path / "mirror.log")
+    mirror.start()
+    while mirror.status().exit_status is None:
+        time.sleep(0.01)
+    assert "the mirror ended with status 1" in str(mirror.status().error)
+    assert mirror.finish(60.0) == MirrorStatus(exit_status=0)
+    assert "the last sync" in (tmp_path / "mirror.log").read_text()
+
+
+def test_a_mirror_whose_store_refuses_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = [[sys.executable, "-c", "raise SystemExit(3)"]]
+    monkeypatch.setattr("orchestrator.mirror_process.module_command", lambda *_: commands.pop(0))
+    mirror = MirrorProcess(tmp_path, "sqlite:////nowhere/mlflow.db", tmp_path / "mirror.log")
+    mirror.start()
+    MirrorStatus(error="the store is down").save(tmp_path / PROGRESS_NAME)
+    while mirror.status().exit_status is None:
+        time.sleep(0.01)
+    assert mirror.finish(60.0).error == "the store is down"

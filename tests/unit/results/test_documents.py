@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.documents import LARGEST_NUMBER, MOST_LEVELS, parse, parse_all, read_document
+from results.documents import MOST_LEVELS, parse, parse_all, read_document
+from trainables.numbers import LARGEST_NUMBER
 
 text = st.text(st.characters(blacklist_categories=["Cs"]), max_size=8)
 leaves = st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.floats(-LARGEST_NUMBER, LARGEST_NUMBER) | text

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from results.documents import LARGEST_NUMBER
 from results.ledger import SCHEMA, Ledger, LedgerDamaged
 from results.records import TrialRecord
 from tests.unit.results.factories import START, record
+from trainables.numbers import LARGEST_NUMBER
 
 finite = st.floats(-LARGEST_NUMBER, LARGEST_NUMBER)
 text = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.documents import LARGEST_NUMBER
 from results.packed import TEXTS_PER_BLOCK, Packed, PackedCurves
+from trainables.numbers import LARGEST_NUMBER
 
 finite = st.floats(-LARGEST_NUMBER, LARGEST_NUMBER)
 text = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
