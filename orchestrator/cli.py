@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from orchestrator.commands import browsing, planning, reporting, running, starting
 from orchestrator.commands.options import DONE, INTERRUPTED, SOME_FAILED, WRONG_INPUT
 from orchestrator.errors import AblateError, InputError
+from orchestrator.os_errors import sentence
 from orchestrator.printing import complain, plain_console
 from orchestrator.signals import exit_status, interruptible, received, said
 
@@ -127,7 +128,7 @@ def _status() -> int:
     except BrokenPipeError:
         code = DONE
     except OSError as problem:
-        complain(f"{problem.filename or 'ablate'}: {problem.strerror or problem}; what was recorded is kept, run again")
+        complain(sentence(problem))
         code = SOME_FAILED
     except Exception as problem:
         code = _usage_error(problem)

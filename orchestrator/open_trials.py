@@ -44,6 +44,8 @@ class OpenTrials:
         """What was open when the last run ended, by search, in the order of numbers; damaged notes are dropped."""
         found: dict[str, list[Open]] = defaultdict(list)
         for path in sorted(self.folder.glob("*.json")):
+            if path.is_dir() and not path.is_symlink():
+                continue  # nobody's note
             try:
                 note = read_document(path)
                 found[str(note["search"])].append((int(note["number"]), dict(note["suggested"])))

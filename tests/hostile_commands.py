@@ -118,10 +118,11 @@ class Commands:
                 if p.is_file() and not p.is_symlink() and p.read_bytes() == SECRET.encode()
             ]
             assert not kept, f"{command}: {kept}"
-            if command == "run" and status != 2:  # what was damaged is set aside then, as messages promise
+            if command == "run" and status != 2:  # what was damaged is set aside then, unless a folder is in the way
                 with self.watch.over(runs):
                     again, text = self._call("report", runs)
-                assert again == 0, f"report after run: status {again}: {text[-2000:]}"
+                done = again == 0 or (status == 1 and "move it away" in said) or (again == 1 and "move it away" in text)
+                assert done, f"report after run: status {again}: {text[-2000:]}\nrun: status {status}: {said[-2000:]}"
             return status, said
 
     def part(self, **changes: Any) -> bytes:
