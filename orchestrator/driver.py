@@ -240,7 +240,7 @@ class StudyDriver:
             suggested=dict(slot.suggested),
             metrics={name: value for name, value in (metrics | _taken(last)).items() if is_usable(value)},
             curves=curves,
-            steps=steps[-1] - slot.first_step if steps else 0,
+            steps=max(steps[-1] - slot.first_step, 0) if steps else 0,  # it may fail on the way that it went again
             seconds=max(float(last.get("seconds", 0.0)) - float(last.get("inherited_seconds", 0.0)), 0.0),
             setup_seconds=float(last.get("setup_seconds", 0.0)),
             wall_seconds=float(last.get("wall_seconds", 0.0)),

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.errors import InputError, Problem
 from orchestrator.yaml_source import MAX_DEPTH, Document, KeyPath, Location, describe, parse, path_text
+from trainables.names import composed
 
 _NAME = re.compile(r"""\s*(?:"([^"]*)"\s*|'([^']*)'\s*|([^.=]*))""")
 _OF_DOTTED_NAMES = frozenset({("conditions",), ("resources", "custom")})
@@ -63,7 +64,7 @@ def _split(override: str, source: str) -> tuple[list[tuple[str, bool]], str]:
         at = found.end()
         if not (quoted_name or plain) or at == len(override):
             break
-        parts.append((quoted_name or plain, bool(quoted_name)))
+        parts.append((composed(quoted_name or plain), bool(quoted_name)))
         if len(parts) > MAX_DEPTH:
             raise _error(source, "", f"the key is more than {MAX_DEPTH} levels deep; no study is")
         if override[at] == "=":

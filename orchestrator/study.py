@@ -32,6 +32,7 @@ from search_spaces import Range, parse_range, space_of
 from trainables.algorithms import ALGORITHMS
 from trainables.algorithms.registry import AlgorithmNotFound, resolve
 from trainables.configuration import Configuration
+from trainables.names import composed
 from trainables.specs import DataSpec, TrainingSpec
 
 RESERVED_NAMES = frozenset(
@@ -83,6 +84,14 @@ class StudySpec(Configuration):
                 f"got {describe(value)}"
             )
         return tuple({str(k): v for k, v in entry.items()} for entry in value)
+
+    @field_validator("method", "baselines", "hyperparameters", mode="after")
+    @classmethod
+    def _composed(cls, value: Any) -> Any:
+        """Names of algorithms in the form that Python gives to the names of modules and classes."""
+        if isinstance(value, str):
+            return composed(value)
+        return {composed(k): v for k, v in value.items()} if isinstance(value, dict) else tuple(map(composed, value))
 
     @field_validator("study")
     @classmethod

@@ -18,6 +18,7 @@ import yaml
 
 from orchestrator.errors import InputError, Problem, did_you_mean, quoted
 from orchestrator.syntax_messages import in_plain_words
+from trainables.names import composed
 
 KeyPath = tuple[str | int, ...]
 
@@ -236,7 +237,7 @@ class _Composer:
             remedy = "; put it in quotes" if isinstance(event, yaml.ScalarEvent) else ""
             self._refuse(event, path, f"a key must be text, {written} is {describe(value)}{remedy}", spoils=scratch)
             return None
-        return value
+        return composed(value)
 
     def _discard(self, depth: int) -> None:
         """Read over a value that has no place in the result."""

@@ -18,7 +18,7 @@ MAY_IMPORT = {
 }
 ONLY = {  # (package, of ours): the modules there that may be imported
     ("search_spaces", "trainables"): {"trainables.algorithms"},
-    ("results", "trainables"): {"trainables.files"},
+    ("results", "trainables"): {"trainables.files", "trainables.numbers"},
 }
 NEVER = {"results": {"torch", "torchvision", "ray", "optuna", "mlflow"}, "search_spaces": {"torch", "ray", "mlflow"}}
 SOLE_HOME = {  # library: the only places that import it

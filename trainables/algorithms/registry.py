@@ -19,6 +19,7 @@ from types import ModuleType
 from trainables.algorithms.base import Algorithm
 from trainables.algorithms.declarations import declaration_problems
 from trainables.code_files import PACKAGE, changed, files_behind, files_of, forget
+from trainables.names import composed
 
 ALGORITHMS: dict[str, type[Algorithm]] = {}
 
@@ -43,6 +44,7 @@ def resolve(name: str, *folders: Path | None) -> type[Algorithm]:
 
     Raises AlgorithmNotFound.
     """
+    name = composed(name)
     module_name, colon, class_name = name.partition(":")
     if not colon:
         if name in ALGORITHMS:

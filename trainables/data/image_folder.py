@@ -20,9 +20,9 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from trainables.data.base import U8, Dataset, DatasetDamaged, DatasetMissing, Images
-from trainables.data.names import composed, shown
 from trainables.files import NotOrdinary, open_ordinary, read_ordinary
 from trainables.lazy import LazyModule
+from trainables.names import composed, shown
 from trainables.specs import FOLDER_PREFIX
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ def child(body: str) -> subprocess.Popen[str]:
     lines = "\n".join(f"        {line}" for line in body.splitlines())
     code = (
         "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # the tests may run under nohup
         "from orchestrator import signals\n"
         "from orchestrator.signals import *\n"
         "try:\n"

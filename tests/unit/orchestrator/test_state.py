@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.state import StudyState
@@ -305,6 +305,20 @@ populations = st.fixed_dictionaries(
 
 
 @law
+@example(  # a member fails before the step that it was copied at
+    search={
+        "trials": 5,
+        "ranges": {"threshold": {"choices": [0.9, 0.95]}},
+        "strategy": "population",
+        "population": {"rounds": 3, "replaced": 0.5},
+        "confirm": {"top": 0},
+        "seed": 1,
+        "sampler": "random",
+        "spaces": [],
+    },
+    world=World(failing=0.2, salt=2),
+    seed=379127,
+)
 @given(populations, worlds, st.integers(0, 2**32))
 def test_a_population_too(search: dict[str, Any], world: World, seed: int) -> None:
     plan = plan_of(search=search)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 import time
+import unicodedata
 from pathlib import Path
 from typing import Any, get_args
 
@@ -53,6 +54,28 @@ def test_two_algorithms_of_one_name_are_told_apart_or_refused(study: Study) -> N
     (problem,) = study.problems(MINIMAL + "baselines: [one_match:MyMatch, fixmatch, other_match:MyMatch]\n")
     assert problem.endswith("'other_match:MyMatch' and 'one_match:MyMatch' are both named 'my-match'; rename one")
     assert study.load(MINIMAL + "baselines: [one_match:MyMatch, fixmatch]\n").spec.baselines
+
+
+def test_names_of_an_own_algorithm_are_the_same_in_both_ways_of_writing_accents(study: Study, tmp_path: Path) -> None:
+    """Python has one of them, and files that were written on a Mac often the other."""
+    own = """
+from pydantic import Field
+from trainables.algorithms import FixMatch
+
+class Config(FixMatch.Config):
+    größe: float = Field(0.5, ge=0, le=1, description="of no matter")
+
+class Grün(FixMatch):
+    name, title, Config = "gruen", "Grün", Config
+"""
+    (tmp_path / "grün.py").write_text(unicodedata.normalize("NFD", own), encoding="utf-8")
+    text = MINIMAL + "baselines: [grün:Grün]\nhyperparameters: {grün:Grün: {größe: 0.25}}\n"
+    for form in ("NFC", "NFD"):
+        spec = study.load(
+            unicodedata.normalize(form, text), unicodedata.normalize(form, "hyperparameters.grün:Grün.größe=0.75")
+        ).spec
+        assert spec.baselines == ("grün:Grün",)
+        assert spec.hyperparameters == {"grün:Grün": {"größe": 0.75}}
 
 
 def test_an_oracle_is_no_method(study: Study) -> None:

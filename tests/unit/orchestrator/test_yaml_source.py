@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -254,3 +255,10 @@ def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
 @given(plain)
 def test_written_values_are_read_back(value: object) -> None:
     assert parse(as_text({"a": value}), "s.yaml").data == {"a": value}
+
+
+def test_a_key_is_one_key_in_both_ways_of_writing_its_accents() -> None:
+    text = unicodedata.normalize("NFD", "größe: 1")
+    assert parse(text, "f.yaml").data == {"größe": 1}
+    (problem,) = parse(f"größe: 1\n{text}", "f.yaml").problems
+    assert str(problem) == "f.yaml:2: key 'größe' was given before, on line 1; keep one"
