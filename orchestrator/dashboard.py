@@ -11,6 +11,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
@@ -21,10 +22,10 @@ from orchestrator.study import StudySpec
 from orchestrator.ui import LOOPBACK
 from results.cells import CellRecords, select_records
 from results.ledger import Ledger
-from results.manifest import CellInfo, StudyManifest
+from results.manifest import MANIFEST_NAME, CellInfo, RangeInfo, StudyManifest
 from results.records import TrialRecord
 from results.selection import objective
-from search_spaces import contains
+from search_spaces import Choice, FloatRange, IntRange, Range, contains
 from search_spaces.distributions import distributions
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -45,15 +46,11 @@ def storage_of(study_dir: Path) -> InMemoryStorage:
     A stopped trial is PRUNED with its values at the steps that it reached. What was not searched, and the test error of the
     configuration that was chosen, stand in attributes of the trial and the study.
 
-    Raises FileNotFoundError where the study never ran, and DashboardError where its settings are of another release.
+    The ranges are the manifest's own, so no algorithm is imported and a study may come from anywhere.
+
+    Raises FileNotFoundError where the study never ran, and DashboardError where what it searched cannot be told.
     """
     manifest = StudyManifest.load(study_dir)
-    try:
-        spec = StudySpec.model_validate(manifest.settings, context={"types_only": True})
-    except ValidationError as problem:
-        raise DashboardError(
-            f"{study_dir}: its settings cannot be read ({problem.error_count()} problems); run it again"
-        ) from problem
     storage = InMemoryStorage()
     titles = {c.name: c.title for c in manifest.conditions}
     if len(set(titles.values())) < len(titles):
@@ -61,14 +58,7 @@ def storage_of(study_dir: Path) -> InMemoryStorage:
     for (arm, condition), cell in select_records(manifest, Ledger(study_dir / "ledger").records()).items():
         if not cell.tuning:
             continue
-        info = manifest.arm(arm)
-        try:
-            space = spec.searched(info.algorithm, info.off, info.values)
-        except (KeyError, ValueError) as problem:  # somebody else's, or an algorithm that is not where this was started
-            raise DashboardError(
-                f"{study_dir}: arm {quoted(arm)} names an algorithm or a part of one that is not here ({problem}); start this from "
-                "the study's file, in the folder that its own algorithms are imported from"
-            ) from problem
+        space, shapes = _space(study_dir, manifest, cell)
         study = optuna.create_study(
             storage=storage,
             study_name=f"{arm} · {titles[condition]}" if len(manifest.conditions) > 1 else arm,
@@ -79,11 +69,40 @@ def storage_of(study_dir: Path) -> InMemoryStorage:
             study.set_metric_names(list(cell.cell.objectives))
         for name, value in _facts(cell).items():
             study.set_user_attr(name, value)
-        shapes = distributions(space)
         for record in cell.tuning:
             known = {n: v for n, v in record.suggested.items() if n in shapes and contains(space[n], v)}
             study.add_trial(_trial(record, cell.cell, known, {n: shapes[n] for n in known}))
     return storage
+
+
+def _space(
+    study_dir: Path, manifest: StudyManifest, cell: CellRecords
+) -> tuple[dict[str, Range], dict[str, BaseDistribution]]:
+    """What the cell searched, and the same for Optuna. Raises DashboardError."""
+    info = manifest.arm(cell.cell.arm)
+    try:
+        if cell.cell.space or not any(record.suggested for record in cell.tuning):
+            space = {name: _range(found) for name, found in cell.cell.space.items()}
+        else:  # a manifest of before it kept ranges
+            spec = StudySpec.model_validate(manifest.settings, context={"types_only": True})
+            space = spec.searched(info.algorithm, info.off, info.values)
+        return space, distributions(space)
+    except (KeyError, ValueError) as problem:
+        reason = f"no {problem} here" if isinstance(problem, KeyError) else str(problem)
+        if isinstance(problem, ValidationError):
+            reason = f"{problem.error_count()} settings are not of this release"
+        raise DashboardError(
+            f"{study_dir / MANIFEST_NAME}: it does not say what arm {quoted(info.name)} searches ({reason}); `ablate run` with the "
+            "study's file writes it anew"
+        ) from problem
+
+
+def _range(found: RangeInfo) -> Range:
+    if found.choices:
+        return Choice(found.choices)
+    if found.whole:
+        return IntRange(int(found.low), int(found.high), found.log)
+    return FloatRange(float(found.low), float(found.high), found.log)
 
 
 def _trial(record: TrialRecord, cell: CellInfo, params: Mapping[str, Any], shapes: Mapping[str, Any]) -> FrozenTrial:

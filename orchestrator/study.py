@@ -183,11 +183,7 @@ def load_study(
         name, folder, text = "study", Path(), as_text(_plain(source))
     else:
         name, folder, text = str(source), source.parent, read_text(source)
-    if secrets := secrets_in([(name, text), *((f"--set {o.partition('=')[0]}", o) for o in overrides)]):
-        raise InputError(secrets)  # before any message quotes a value
-    document = parse(text, name)
-    if document.data is None and not document.problems:
-        raise InputError([Problem(name, None, "", "is empty; studies/digits.yaml shows what a study file holds")])
+    document = _document(name, text, overrides)
     if isinstance(document.data, dict):
         apply_overrides(document, overrides)
         place_image_folders(document.data, folder)
@@ -203,6 +199,38 @@ def load_study(
     return LoadedStudy(
         spec=spec, path=Path(name), text=text, overrides=tuple(overrides), warnings=tuple(power_warnings(spec))
     )
+
+
+def name_in(path: Path) -> str:
+    """The name that a study file gives its study, for what a study left behind: nothing else in the file has to be right, and no
+    algorithm that it names is imported.
+
+    Raises InputError where it is no study file or its name is none.
+    """
+    document = _document(str(path), read_text(path))
+    found: list[Finding] = []
+    try:
+        StudySpec.model_validate(document.data, context=_TYPES_ONLY)
+    except ValidationError as error:
+        found = [f for f in findings(error, StudySpec) if _NAME in (f.at, f.meant) or not f.at]
+    misspelt = [f for f in found if f.meant == _NAME]
+    if problems := [*document.problems, *(_problem(document, f) for f in misspelt or found)]:
+        raise InputError(problems)
+    return str(document.data["study"])
+
+
+_NAME: KeyPath = ("study",)
+_TYPES_ONLY = {"types_only": True}
+
+
+def _document(name: str, text: str, overrides: Iterable[str] = ()) -> Document:
+    """What a study file holds. Raises InputError where that is nothing or a secret: before any message quotes a value."""
+    if secrets := secrets_in([(name, text), *((f"--set {o.partition('=')[0]}", o) for o in overrides)]):
+        raise InputError(secrets)
+    document = parse(text, name)
+    if document.data is None and not document.problems:
+        raise InputError([Problem(name, None, "", "is empty; studies/digits.yaml shows what a study file holds")])
+    return document
 
 
 def _plain(value: Any) -> Any:
@@ -242,9 +270,8 @@ _STAND_INS: dict[KeyPath, Any] = {
 
 def _check(document: Document, *, need_data: bool) -> tuple[StudySpec | None, list[Finding]]:
     """Types and ranges first; then the rules, over all that has the right type."""
-    types_only = {"types_only": True}
     try:
-        spec = StudySpec.model_validate(document.data, context=types_only)
+        spec = StudySpec.model_validate(document.data, context=_TYPES_ONLY)
         return spec, broken_rules(spec, document.spoiled, need_data=need_data)
     except ValidationError as error:
         found = findings(error, StudySpec)
@@ -258,7 +285,7 @@ def _check(document: Document, *, need_data: bool) -> tuple[StudySpec | None, li
         outer = data if len(place) == 1 else data[str(place[0])]
         outer[str(place[-1])] = _STAND_INS[place]
     try:
-        rest = StudySpec.model_validate(data, context=types_only)
+        rest = StudySpec.model_validate(data, context=_TYPES_ONLY)
     except ValidationError:
         return None, found
     told = [f for f in found if f.at not in meant]  # that it is missing follows too

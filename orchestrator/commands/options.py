@@ -51,12 +51,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
 
 
 def study_name(study: str, runs: Path) -> str:
-    """A study's name for itself, from its file, its folder below `runs`, or the name. Raises InputError for a wrong file."""
-    from orchestrator.study import load_study
+    """A study's name for itself, from its file, its folder below `runs`, or the name. Raises InputError where a file has none."""
+    from orchestrator.study import name_in
 
     path = Path(study)
     if path.suffix in (".yaml", ".yml") or path.is_file():
-        return load_study(path, need_data=False).spec.study
+        return name_in(path)
     return path.name if path.parent in (Path(), runs) else study
 
 
