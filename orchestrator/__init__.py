@@ -5,12 +5,17 @@ Importing this package costs nothing; each name loads what it needs when it is f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from orchestrator.import_paths import keep_own_packages
 
+TYPE_CHECKING = False  # not from typing: the working folder may be the first place that Python looks in
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.api import StudyPlan, StudyResult, load_study, open_study, plan, run
 
 __all__ = ["StudyPlan", "StudyResult", "load_study", "open_study", "plan", "run"]
+
+keep_own_packages()
 
 
 def __getattr__(name: str) -> Any:

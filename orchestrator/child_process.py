@@ -8,7 +8,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from orchestrator import import_paths
+from orchestrator.import_paths import is_here
+
+ROOT = Path(import_paths.ROOT)
 """The folder that this program's packages are imported from."""
 
 
@@ -23,17 +26,10 @@ def child_environment(environment: Mapping[str, str] = os.environ) -> dict[str, 
     PYTHONPATH names the folder of this program's packages first, and never the working folder, for which an empty entry stands too.
     """
     given = environment.get("PYTHONPATH", "").split(os.pathsep)
-    paths = [path for path in given if path and not _is_here(path)]
+    paths = [path for path in given if path and not is_here(path)]
     if str(ROOT) not in site.getsitepackages():
         paths = [str(ROOT), *(path for path in paths if path != str(ROOT))]
     found = {**environment, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(paths)}
     if not paths:
         del found["PYTHONPATH"]  # empty, it would stand for the working folder
     return found
-
-
-def _is_here(path: str) -> bool:
-    try:
-        return Path(path).resolve() == Path.cwd()
-    except OSError:  # the working folder is gone
-        return not Path(path).is_absolute()

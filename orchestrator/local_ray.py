@@ -21,6 +21,7 @@ from rich.text import Text
 
 from orchestrator.cluster_watch import LocalProcesses, watched
 from orchestrator.errors import AblateError, MachineFailed
+from orchestrator.import_paths import workers_path
 from orchestrator.scratch import remove_abandoned, scratch_folder
 from orchestrator.signals import at_once, end_if_told, said, say_once, take_signals
 
@@ -68,8 +69,10 @@ def local_ray(ray: Any, console: Console | None, options: dict[str, Any]) -> Ite
         def start() -> None:
             for attempt in range(ATTEMPTS):
                 try:
-                    with own_handlers():
-                        ray.init(address="local", _temp_dir=str(folder / "r"), **options)
+                    with own_handlers(), _import_path():
+                        ray.init(
+                            address="local", _temp_dir=str(folder / "r"), job_config=job_without_folders(), **options
+                        )
                     end_if_told()
                     return
                 except Exception as problem:
@@ -245,6 +248,35 @@ def _loopback() -> Iterator[None]:
 
     with _replaced(ray_constants, "ENABLE_RAY_CLUSTER", False):
         yield
+
+
+def job_without_folders() -> Any:
+    """What a driver tells Ray of itself, without its working folder and its script's: workers would look there before all else."""
+    from ray.job_config import JobConfig
+
+    class Job(JobConfig):  # type: ignore[misc]
+        def _get_proto_job_config(self) -> Any:
+            self._py_driver_sys_path.clear()
+            return super()._get_proto_job_config()
+
+    return Job()
+
+
+@contextmanager
+def _import_path() -> Iterator[None]:
+    """Have the processes that Ray starts look for modules where this one does, in Python's own places before the user's."""
+    from trainables.algorithms import ALGORITHMS, module_folders
+
+    wanted = workers_path(module_folders(ALGORITHMS))
+    before = os.environ.pop("PYTHONPATH", None)
+    try:
+        if wanted:
+            os.environ["PYTHONPATH"] = wanted
+        yield
+    finally:
+        os.environ.pop("PYTHONPATH", None)
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
 
 
 @contextmanager

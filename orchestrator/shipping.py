@@ -10,10 +10,10 @@ from pathlib import Path
 
 from orchestrator.child_process import ROOT
 from orchestrator.errors import AblateError
+from orchestrator.import_paths import PACKAGES
 from trainables.algorithms import ALGORITHMS
 from trainables.code_files import PACKAGE, files_behind, root_of
 
-PACKAGES = ("orchestrator", "trainables", "search_spaces", "results")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 

@@ -99,3 +99,21 @@ def test_a_specification_names_it_by_its_key(folder: Path) -> None:
     spec = trial(Arm(NAME))
     assert TrialSpec.model_validate_json(spec.model_dump_json()).algorithm == NAME
     assert ALGORITHMS[NAME].name == "my-match"
+
+
+def test_what_else_lies_beside_it_stands_in_for_nothing(folder: Path) -> None:
+    for name in ("queue", "statistics", "mlflow", "torch", "numpy", "results"):
+        (folder / f"{name}.py").write_text("raise SystemExit('shadow')", encoding="utf-8")
+    (folder / "typer.py").write_text("mine = 1", encoding="utf-8")
+    own = (folder / "my_match.py").read_text(encoding="utf-8")
+    also = "import statistics, sys, helper_of_mine\nsys.path.insert(0, '/of/mine')\n"
+    (folder / "my_match.py").write_text(own.replace("\nfrom pydantic", f"\n{also}from pydantic"), encoding="utf-8")
+    (folder / "helper_of_mine.py").write_text("import typer\nassert typer.mine", encoding="utf-8")
+    code = (
+        "import sys; from pathlib import Path; from trainables.algorithms import resolve; before = list(sys.path)\n"
+        f"resolve({NAME!r}, Path(sys.argv[1])); assert sys.path == ['/of/mine', *before, sys.argv[1]], sys.path\n"
+        "import mlflow, results, torch, queue, my_match, helper_of_mine; print(my_match.__file__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.strip() == str(folder / "my_match.py")

@@ -10,9 +10,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -79,8 +81,6 @@ def _imported(name: str, folders: list[Path]) -> ModuleType:
     folder = next((p for p in folders if files_of(name, p)), None)
     if folder is not None:
         _make_way(name, folder)
-        if name not in sys.modules:
-            sys.path[:] = [str(folder), *(p for p in sys.path if p != str(folder))]
     else:
         _refresh(name)
     if name in sys.modules and name in _files:
@@ -91,7 +91,8 @@ def _imported(name: str, folders: list[Path]) -> ModuleType:
         if folder is None and not _installed(name):
             looked = ", ".join(map(str, dict.fromkeys(folders)))
             raise AlgorithmNotFound(f"{name}: there is no such module in {looked}, nor among the installed packages")
-        module = importlib.import_module(name)
+        with _looked_in(folder):
+            module = importlib.import_module(name)
     except AlgorithmNotFound:
         raise
     except (Exception, SystemExit) as problem:  # whatever the user's own code raises while it is imported
@@ -104,6 +105,28 @@ def _imported(name: str, folders: list[Path]) -> ModuleType:
     if folder is not None:
         _folders[name] = folder
     return module
+
+
+@contextmanager
+def _looked_in(folder: Path | None) -> Iterator[None]:
+    """Look for modules in `folder` right after Python's own; when the block has ended, after all others.
+
+    A `queue.py` or `mlflow.py` there is then nobody's but the user's, who imports it from beside it.
+    """
+    if folder is None:
+        yield
+        return
+    importlib.import_module("torch")  # with NumPy: what the user's module imports next
+    library = Path(os.__file__).resolve().parent
+    before = list(sys.path)
+    python = [p for p in before if p and "-packages" not in p and Path(p).resolve().is_relative_to(library)]
+    sys.path[:] = [*python, str(folder), *(p for p in before if p not in (*python, str(folder)))]
+    known = set(sys.path)
+    try:
+        yield
+    finally:
+        added = [p for p in sys.path if p not in known]  # by the user's code
+        sys.path[:] = [*added, *before, *([] if str(folder) in before else [str(folder)])]
 
 
 def _make_way(name: str, folder: Path) -> None:
