@@ -19,6 +19,7 @@ from orchestrator.commands import browsing, planning, reporting, running, starti
 from orchestrator.commands.options import DONE, INTERRUPTED, SOME_FAILED, WRONG_INPUT
 from orchestrator.errors import AblateError, InputError
 from orchestrator.os_errors import sentence
+from orchestrator.output_encoding import write_what_fits
 from orchestrator.printing import complain, plain_console
 from orchestrator.signals import exit_status, interruptible, received, said
 
@@ -110,6 +111,7 @@ def _options(
 
 def main() -> None:
     """Entry point: users' mistakes are sentences on stderr, never tracebacks."""
+    write_what_fits()
     with interruptible():
         sys.exit(_status())
 
