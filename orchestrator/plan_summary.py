@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.arms import names_of
 from orchestrator.calibration import calibrate, expected_seconds, load_calibration
 from orchestrator.cell_state import CellState
 from orchestrator.changes import Decisions, changed_message, changes
@@ -13,6 +14,7 @@ from orchestrator.cost import Work, disk, gpus_of_trials, hours, pools_to_make, 
 from orchestrator.fitted_table import FittedTable
 from orchestrator.folders import StudyFolders
 from orchestrator.prospects import power_sentences, prospect_warnings, prospects
+from orchestrator.room import refusals
 from orchestrator.state import StudyState
 from orchestrator.study import LoadedStudy
 from orchestrator.study_plan import make_plan
@@ -90,6 +92,11 @@ def summarise_plan(
         "left_out": [{"arm": o.name, "reason": o.reason, "same_as": o.same_as} for o in plan.left_out],
         "warnings": [*loaded.warnings, *prospect_warnings(found)],
     }
+    summary["fits_here"] = None
+    if cluster is None and not state.done:
+        refused = refusals(study.resources, [names_of(arm) for arm in plan.arms])
+        summary["fits_here"] = None if refused is None else not refused
+        summary["warnings"] += refused or ()
     if changed := changes(plan, state.index.refused, decisions.superseded):
         summary["warnings"].append(changed_message(folders.study, changed))
     summary["sentences"] = _sentences(summary, len(study.seed_list))

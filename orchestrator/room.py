@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import re
+import sys
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -123,12 +126,61 @@ class Room:
 
 
 def _check(wanted: Request, nodes: Collection[Node]) -> None:
-    if not any(trials_on(node, wanted) for node in nodes):
-        there = sorted({_named(node, wanted.custom) for node in nodes})
+    if not _fits(wanted, nodes):
         raise DoesNotFit(
-            f"resources: a trial wants {wanted}, but no node of the cluster has that; they have {'; '.join(there)}; ask for "
-            "less, or add a node"
+            f"resources: a trial wants {wanted}, but no node of the cluster has that; they have {_there(wanted, nodes)}; ask for "
+            "less, or add a node; --address names another cluster"
         )
+
+
+def refusals(resources: ResourcesSpec, arms: Iterable[tuple[str, ...]]) -> list[str] | None:
+    """Why a run without `--address` would refuse these trials, one sentence for each that fits nowhere; starts nothing.
+
+    Args:
+        resources: What the study says of them.
+        arms: As for `Room`.
+
+    Returns:
+        None where that cannot be told: RAY_ADDRESS names a cluster, or nodes may come by themselves.
+    """
+    nodes: list[Node] | None
+    connected = sys.modules.get("ray")
+    if connected is not None and connected.is_initialized():
+        nodes = None if _has_autoscaler(connected) else [*living_nodes(connected)]
+        place = "the nodes of this cluster have"
+    elif os.environ.get("RAY_ADDRESS"):
+        return None
+    else:
+        nodes, place = this_machine(), "this machine has"
+    if nodes is None:
+        return None
+    wants = {str(w): w for w in (request(resources.of(*names), nodes) for names in arms) if not _fits(w, nodes)}
+    return [
+        f"resources: a trial wants {wanted}, but {place} {_there(wanted, nodes)}, and `ablate run` refuses that here; ask for "
+        "less, or name a cluster that has it with --address"
+        for wanted in wants.values()
+    ]
+
+
+def this_machine() -> list[Node] | None:
+    """This machine as the only node of a local cluster, counted by Ray's own rules; None where Ray finds fault with it."""
+    from ray._private.resource_and_label_spec import ResourceAndLabelSpec
+
+    logging.disable(logging.WARNING)  # of its ways of counting, which a run has in Ray's log
+    try:
+        return [ResourceAndLabelSpec().resolve(is_head=True, node_ip_address="127.0.0.1").to_resource_dict()]
+    except (ValueError, TypeError, AssertionError):  # such as RAY_OVERRIDE_RESOURCES; a run says it
+        return None
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _fits(wanted: Request, nodes: Iterable[Node]) -> bool:
+    return any(trials_on(node, wanted) for node in nodes)
+
+
+def _there(wanted: Request, nodes: Iterable[Node]) -> str:
+    return "; ".join(sorted({_named(node, wanted.custom) for node in nodes}))
 
 
 def _has_autoscaler(ray: Any) -> bool:

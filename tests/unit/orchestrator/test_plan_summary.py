@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from orchestrator.forecast import ForecastOptions
 from orchestrator.plan_summary import plan_table, summarise_plan
 from orchestrator.state import StudyState
 from orchestrator.study import load_study
@@ -91,3 +92,29 @@ def test_further_seeds_in_the_ledger_are_named_with_what_counts_them(tmp_path):
     apart = summarise_plan(small_study(tmp_path, "training.steps=48"), tmp_path / "runs")["sentences"]
     assert apart[-1].endswith("they are kept and not used")
     assert not any("kept" in s for s in summarise_plan(more, tmp_path / "runs")["sentences"])
+
+
+def test_what_does_not_fit_on_this_machine_is_a_note_unless_it_need_not(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    runs = tmp_path / "runs"
+    fits = summarise_plan(small_study(tmp_path), runs)
+    assert fits["fits_here"] is True
+    for change in ("resources.gpus=512", "resources.cpus=99999", "resources.custom={a100: 1}"):
+        refused = summarise_plan(small_study(tmp_path, change), runs)
+        assert refused["fits_here"] is False
+        (note,) = set(refused["warnings"]) - set(fits["warnings"])
+        assert note.endswith(
+            "`ablate run` refuses that here; ask for less, or name a cluster that has it with --address"
+        )
+        assert note.startswith("resources: a trial wants ")
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert summarise_plan(small_study(tmp_path, change), runs)["fits_here"] is None
+    monkeypatch.delenv("RAY_ADDRESS")
+    loaded = small_study(tmp_path, change)
+    run_made_up_trials(make_plan(loaded.spec), runs, limit=12)
+    forecast = summarise_plan(loaded, runs, cluster=ForecastOptions(nodes=2, cpus_per_node=4))
+    assert forecast["fits_here"] is None, "it is a cluster's plan"
+    assert note not in forecast["warnings"]
+    run_made_up_trials(make_plan(loaded.spec), tmp_path / "done")
+    done = summarise_plan(loaded, tmp_path / "done")
+    assert (done["to_run"], done["fits_here"]) == (0, None), "nothing is to run, and so nothing is refused"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from ray.experimental import internal_kv
 
 from orchestrator import room as module
-from orchestrator.room import DoesNotFit, Request, Room, request, trials_on
+from orchestrator.room import DoesNotFit, Request, Room, refusals, request, this_machine, trials_on
 from orchestrator.sections import ResourcesSpec
 
 HAS_AUTOSCALER = module._has_autoscaler
@@ -95,7 +96,7 @@ def test_what_fits_nowhere_is_refused_with_what_there_is() -> None:
         Room(Ray({"CPU": 3, "GPU": 1}, {"CPU": 4}), ResourcesSpec(cpus=4, gpus=1))
     assert str(refused.value) == (
         "resources: a trial wants 4 CPUs and 1 GPUs, but no node of the cluster has that; they have "
-        "3 CPUs and 1 GPUs; 4 CPUs and 0 GPUs; ask for less, or add a node"
+        "3 CPUs and 1 GPUs; 4 CPUs and 0 GPUs; ask for less, or add a node; --address names another cluster"
     )
 
 
@@ -174,3 +175,45 @@ def test_an_autoscaler_is_known_by_its_types_of_nodes(
     kept = {"__autoscaling_status": status}
     monkeypatch.setattr(internal_kv, "_internal_kv_get", lambda key, namespace=None: kept.get(key))
     assert HAS_AUTOSCALER(None) == there
+
+
+BIG = ResourcesSpec.model_validate(
+    {"cpus": 1, "gpus": 0, "arms": {"big": {"cpus": 99_999}, "far": {"custom": {"a100": 1}}}}
+)
+ALL = [("small",), ("big",), ("big", "x"), ("far",)]
+
+
+def test_what_a_run_on_this_machine_would_refuse_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    (node,) = this_machine() or ()
+    assert refusals(BIG, ALL[:1]) == []
+    there = f"{node['CPU']:g} CPUs and {node.get('GPU', 0):g} GPUs"
+    far, big = sorted(refusals(BIG, ALL) or ())
+    assert far.startswith("resources: a trial wants 1 CPUs, 0 GPUs and 1 of a100, but this machine has ")
+    assert big == (
+        f"resources: a trial wants 99999 CPUs and 0 GPUs, but this machine has {there}, and `ablate run` refuses that here; ask "
+        "for less, or name a cluster that has it with --address"
+    )
+    monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 99999, "a100": 1}')
+    assert refusals(BIG, ALL) == [], "as a run's own Ray counts"
+    monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", "{")
+    assert refusals(BIG, ALL) is None
+
+
+def test_nothing_is_said_of_a_cluster_that_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, autoscaler: SimpleNamespace
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert refusals(BIG, ALL) is None
+    connected = Ray({"CPU": 99_999.0}, {"CPU": 1.0, "a100": 2.0})
+    connected.is_initialized = lambda: True  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ray", connected)  # type: ignore[arg-type]
+    assert refusals(BIG, ALL) == [], "it is the one that a run of this process would use"
+    connected.there.pop()
+    (said,) = refusals(BIG, ALL) or ()
+    assert (
+        "wants 1 CPUs, 0 GPUs and 1 of a100, but the nodes of this cluster have 99999 CPUs, 0 GPUs and 0 of a100"
+        in said
+    )
+    autoscaler.there = True
+    assert refusals(BIG, ALL) is None
