@@ -162,6 +162,12 @@ def _last_words(folder: Path) -> str:
 def _session_folder() -> Iterator[Path]:
     """A private folder with a short path; what killed runs left in any place is removed."""
     clean_up()
+    with scratch_folder(session_bases()[0]) as folder:
+        yield folder
+
+
+def session_bases() -> list[Path]:
+    """Folders below which a session's may lie, at least one. Raises AblateError and LocalRayFailed where none serves."""
     wanted = os.environ.get(_OWN_FOLDER)
     if wanted:
         base = Path(wanted).absolute()
@@ -172,13 +178,9 @@ def _session_folder() -> Iterator[Path]:
             )
         if not _writable(base):
             raise AblateError(f"{_OWN_FOLDER}: {base} is no folder that can be written; name one, or leave it away")
-        bases = [base]
-    else:
-        bases = [base for base in _bases() if _short(base) and _writable(base)]
-    for base in bases:
-        with scratch_folder(base) as folder:
-            yield folder
-            return
+        return [base]
+    if bases := [base for base in _bases() if _short(base) and _writable(base)]:
+        return bases
     raise LocalRayFailed(
         f"Ray needs a folder for its sockets, and none of {', '.join(map(str, _bases()))} is short ({LONGEST_BASE} bytes) and "
         f"can be written; name one with {_OWN_FOLDER}"

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.arms import names_of
+from orchestrator.beforehand import refused_here, refused_places
 from orchestrator.calibration import calibrate, expected_seconds, load_calibration
 from orchestrator.cell_state import CellState
 from orchestrator.changes import Decisions, changed_message, changes
@@ -14,7 +14,6 @@ from orchestrator.cost import Work, disk, gpus_of_trials, hours, pools_to_make, 
 from orchestrator.fitted_table import FittedTable
 from orchestrator.folders import StudyFolders
 from orchestrator.prospects import power_sentences, prospect_warnings, prospects
-from orchestrator.room import refusals
 from orchestrator.state import StudyState
 from orchestrator.study import LoadedStudy
 from orchestrator.study_plan import make_plan
@@ -94,9 +93,9 @@ def summarise_plan(
     }
     summary["fits_here"] = None
     if cluster is None and not state.done:
-        refused = refusals(study.resources, [names_of(arm) for arm in plan.arms])
+        refused = refused_here(plan)
         summary["fits_here"] = None if refused is None else not refused
-        summary["warnings"] += refused or ()
+        summary["warnings"] += [*(refused or ()), *refused_places(folders)]
     if changed := changes(plan, state.index.refused, decisions.superseded):
         summary["warnings"].append(changed_message(folders.study, changed))
     summary["sentences"] = _sentences(summary, len(study.seed_list))

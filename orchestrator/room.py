@@ -133,6 +133,12 @@ def _check(wanted: Request, nodes: Collection[Node]) -> None:
         )
 
 
+def connected() -> Any:
+    """Ray's module where this process is connected to a cluster, which a run then uses; else None. Imports nothing."""
+    ray = sys.modules.get("ray")
+    return ray if ray is not None and ray.is_initialized() else None
+
+
 def refusals(resources: ResourcesSpec, arms: Iterable[tuple[str, ...]]) -> list[str] | None:
     """Why a run without `--address` would refuse these trials, one sentence for each that fits nowhere; starts nothing.
 
@@ -144,9 +150,8 @@ def refusals(resources: ResourcesSpec, arms: Iterable[tuple[str, ...]]) -> list[
         None where that cannot be told: RAY_ADDRESS names a cluster, or nodes may come by themselves.
     """
     nodes: list[Node] | None
-    connected = sys.modules.get("ray")
-    if connected is not None and connected.is_initialized():
-        nodes = None if _has_autoscaler(connected) else [*living_nodes(connected)]
+    if ray := connected():
+        nodes = None if _has_autoscaler(ray) else [*living_nodes(ray)]
         place = "the nodes of this cluster have"
     elif os.environ.get("RAY_ADDRESS"):
         return None

@@ -218,7 +218,7 @@ def _train(
     driver: StudyDriver, storage: Storage, options: RunOptions, console: Console, mirror: MirrorProcess | None
 ) -> None:
     study, folders = driver.state.plan.study, driver.folders
-    for folder in (folders.checkpoints, folders.log, folders.pools):
+    for folder in (folders.ledger, folders.checkpoints, folders.log, folders.pools):
         folder.mkdir(parents=True, exist_ok=True)
     console.print(f"starting Ray ({'this machine' if options.address is None else options.address}) …", highlight=False)
     with ExitStack() as stack:
