@@ -73,10 +73,18 @@ def _replace(name: str, children: Mapping[str, ModuleType]) -> None:
 
 def is_here(path: str) -> bool:
     """Whether an entry of an import path is the working folder, for which an empty one stands too."""
+    here = _here()
+    if here is None:
+        return os.path.normpath(path) == "."  # the same for an empty one
+    return os.path.realpath(path or ".") == os.path.realpath(here)
+
+
+def _here() -> str | None:
+    """The working folder; None where it is gone."""
     try:
-        return os.path.realpath(path or ".") == os.path.realpath(os.getcwd())  # noqa: PTH109
-    except OSError:  # the working folder is gone
-        return not os.path.isabs(path)  # noqa: PTH117
+        return os.getcwd()  # noqa: PTH109
+    except OSError:
+        return None
 
 
 def leave_out_working_folder() -> None:
@@ -84,11 +92,13 @@ def leave_out_working_folder() -> None:
 
     Where PYTHONPATH names it, or this program itself is imported from there, it becomes the last place that Python looks in.
     """
-    if any(is_here(path) for path in _own_places()):
+    here = _here()
+    if here is not None and any(is_here(path) for path in _own_places()):
         return
     kept = [path for path in sys.path if not is_here(path)]
-    if len(kept) < len(sys.path) and (is_here(ROOT) or any(path and is_here(path) for path in _given())):
-        kept.append(os.getcwd())  # noqa: PTH109
+    named = is_here(ROOT) or any(path and is_here(path) for path in _given())
+    if here is not None and len(kept) < len(sys.path) and named:
+        kept.append(here)
     sys.path[:] = kept
 
 
@@ -101,12 +111,21 @@ def workers_path(known: Iterable[str] = ()) -> str:
     Args:
         known: Folders on this process's path that the other one learns of in other ways.
     """
-    first = [os.path.abspath(path) for path in _given() if path and not is_here(path)]  # noqa: PTH100
+    here = _here()
+    first = [found for path in _given() if path and not is_here(path) and (found := _absolute(path, here))]
     own = _own_places()
     elsewhere = {os.path.realpath(path) for path in (*first, *own, *known)}
-    last = [os.path.abspath(path) for path in sys.path if os.path.realpath(path or ".") not in elsewhere]  # noqa: PTH100
+    last = [_absolute(path, here) for path in sys.path]
     last = [path for path in dict.fromkeys(last) if os.path.isdir(path) and os.pathsep not in path]  # noqa: PTH112
+    last = [path for path in last if os.path.realpath(path) not in elsewhere]
+    inside = tuple(os.path.join(place, "") for place in own)  # noqa: PTH118
+    last = [path for path in last if not path.startswith(inside)]  # Ray adds one
     return os.pathsep.join([*first, *own, *last] if last else first)
+
+
+def _absolute(path: str, here: str | None) -> str:
+    """Empty where the folder that a relative path starts from is gone."""
+    return os.path.normpath(os.path.join(here or "", path)) if here or os.path.isabs(path) else ""  # noqa: PTH117, PTH118
 
 
 def _given() -> list[str]:
@@ -120,5 +139,6 @@ def _own_places() -> list[str]:
     return [
         path
         for path in sys.path
-        if path and (path in installed or os.path.realpath(path) in (library, os.path.join(library, "lib-dynload")))  # noqa: PTH118
+        if os.path.isabs(path)  # noqa: PTH117
+        and (path in installed or os.path.realpath(path) in (library, os.path.join(library, "lib-dynload")))  # noqa: PTH118
     ]

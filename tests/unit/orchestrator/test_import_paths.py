@@ -115,5 +115,19 @@ def test_workers_look_in_the_users_folders_last(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(sys, "path", [str(script), "", str(given), *own])
     assert workers_path().split(os.pathsep) == [str(given), *own, str(script), str(here)]
     monkeypatch.setenv("PYTHONPATH", "")
-    monkeypatch.setattr(sys, "path", own)
+    import ray
+
+    monkeypatch.setattr(sys, "path", [str(Path(ray.__file__).parent / "thirdparty_files"), *own])
     assert workers_path() == ""
+
+
+@pytest.mark.parametrize("path", [None, ".", os.pathsep + "/x"])
+def test_a_working_folder_that_is_gone_is_on_no_path(tmp_path: Path, path: str | None) -> None:
+    (tmp_path / "gone").mkdir()
+    code = (
+        "import os, sys; os.rmdir(os.getcwd()); sys.path.insert(0, '')\n"
+        "from orchestrator.import_paths import leave_out_working_folder, workers_path\n"
+        "path = workers_path(); assert not path or '' not in path.split(os.pathsep); leave_out_working_folder()\n"
+        "print([p for p in sys.path if not os.path.isabs(p) and 'editable' not in p])"
+    )
+    assert python("-P", "-c", code, cwd=tmp_path / "gone", path=path).strip() == "[]"
