@@ -14,6 +14,9 @@ ALGORITHMS_FOLDER = PACKAGE / "algorithms"
 REGISTRY = ALGORITHMS_FOLDER / "__init__.py"
 """Names every algorithm, so its imports say nothing about one of them."""
 
+NEVER_BESIDE = sys.stdlib_module_names | {"torch", "numpy"}
+"""Names that a module which is imported by name does not find beside itself, whatever lies there."""
+
 _IMPORTING_CALLS = frozenset({"LazyModule", "import_module", "__import__"})
 _contents: dict[Path, bytes] = {}
 
@@ -72,7 +75,7 @@ def files_behind(module: str, file: Path) -> set[Path]:
             in_reach = name.partition(".")[0] == top or not _is_installed(root)
             if name.partition(".")[0] == PACKAGE.name:
                 todo += _own_files(name)
-            elif in_reach:
+            elif in_reach and name.partition(".")[0] not in NEVER_BESIDE:
                 todo += files_of(name, root)
     return found
 

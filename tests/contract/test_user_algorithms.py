@@ -112,8 +112,14 @@ def test_what_else_lies_beside_it_stands_in_for_nothing(folder: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from trainables.algorithms import resolve; before = list(sys.path)\n"
         f"resolve({NAME!r}, Path(sys.argv[1])); assert sys.path == ['/of/mine', *before, sys.argv[1]], sys.path\n"
-        "import mlflow, results, torch, queue, my_match, helper_of_mine; print(my_match.__file__)"
+        "import mlflow, results, torch, queue, my_match, helper_of_mine; print(my_match.__file__)\n"
+        "from trainables.code_files import files_behind\n"
+        "print(*sorted(p.name for p in files_behind('my_match', Path(my_match.__file__)) if p.parent == Path(sys.argv[1])))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True)
     assert done.stderr == ""
-    assert done.stdout.strip() == str(folder / "my_match.py")
+    beside = "helper_of_mine.py my_match.py typer.py"
+    assert done.stdout.splitlines() == [
+        str(folder / "my_match.py"),
+        beside,
+    ]  # what is sent to a cluster, and its identity
