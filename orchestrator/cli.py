@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -118,6 +119,13 @@ def main() -> None:
 
 def _status() -> int:
     """Of the command that was asked for."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        complain(
+            "the folder that you are in was removed, or moved; `cd` to one that is there and give the command again"
+        )
+        return WRONG_INPUT
     try:
         code = app(standalone_mode=False)
     except typer.Exit as end:

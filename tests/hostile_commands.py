@@ -78,10 +78,10 @@ class Commands:
         self.store.parent.mkdir()
         MLflowStore(f"sqlite:///{self.store}").stored_runs("none")
         with tempfile.TemporaryDirectory() as name:
-            write_report(self._folder(Path(name)) / STUDY)  # which makes fonts that all share
+            write_report(self.folder_of_runs(Path(name)) / STUDY)  # which makes fonts that all share
         for command in COMMANDS:  # what they import late, and keep in files, is there before anything is watched
             with tempfile.TemporaryDirectory() as name:
-                status, said = self._call(command, self._folder(Path(name)))
+                status, said = self._call(command, self.folder_of_runs(Path(name)))
                 assert status == (2 if command == "names" else 0 if command != "check" else 1), (command, status, said)
 
     def judge(self, command: str, edits: list[Any], cells: list[Any], odd: list[tuple[str, str]]) -> None:
@@ -103,7 +103,7 @@ class Commands:
             change: Makes something else of the folder of a study that went well. Beside the folder of runs lies `secret.txt`.
         """
         with tempfile.TemporaryDirectory() as name:
-            runs = self._folder(Path(name))
+            runs = self.folder_of_runs(Path(name))
             change(runs / STUDY)
             around = _content(Path(name), without=runs)
             with self.watch.over(runs):
@@ -129,7 +129,7 @@ class Commands:
         """A part with all records, the first of them with other values."""
         return tampered_part([], [replace(self.records[0], **changes), *self.records[1:]])
 
-    def _folder(self, place: Path) -> Path:
+    def folder_of_runs(self, place: Path) -> Path:
         (place / "secret.txt").write_text(SECRET)
         runs = place / "runs"
         study = runs / STUDY

@@ -46,6 +46,8 @@ class Raylets:
         self.address: str = found["address"]
         self.dashboard: str = f"http://{found['dashboard']}"
         self.client: str = f"ray://{found['client']}"
+        self.session = Path(found["session"])
+        """Where Ray's processes keep their logs and what they were sent."""
 
     def add(self, cpus: int = 1, gpus: int = 0, env: dict[str, str] | None = None, **resources: float) -> str:
         """Start a node, with further environment variables; returns its address."""
@@ -125,6 +127,7 @@ class _Keeper:
             "address": self.cluster.address,
             "dashboard": f"127.0.0.1:{dashboard_port}",
             "client": f"127.0.0.1:{client_port}",
+            "session": self.cluster.head_node.get_session_dir_path(),
         }
 
     def add(self, cpus: int, gpus: int, env: dict[str, str], resources: dict[str, float]) -> dict[str, Any]:

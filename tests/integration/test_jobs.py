@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 TOKEN = "0123456789abcdef-not-for-others-0123456789abcdef"
 KNOWN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+OF_THE_NODES = {"AWS_SECRET_ACCESS_KEY": "planted-8-of-the-nodes", "HF_TOKEN": "planted-8-of-the-hub"}
+OF_THE_SENDER = {"AWS_SECRET_ACCESS_KEY": "planted-9-of-the-sender", "LAB_API_KEY": "planted-9-of-the-lab"}
 
 
 def nodes_env(home: Path) -> dict[str, str]:
@@ -33,7 +35,7 @@ def test_a_study_goes_on_without_the_machine_that_sent_it(run, pools, tmp_path):
     keep_pools(tmp_path / "undisturbed", pools)
     env = nodes_env(tmp_path / "home")
     with_pools(tmp_path / "home" / "here" / "runs", pools)
-    with Raylets({**env, **KNOWN}, dashboard=True) as nodes:
+    with Raylets({**env, **KNOWN, **OF_THE_NODES}, dashboard=True) as nodes:
         nodes.add(cpus=2)
         there = ("--address", nodes.dashboard)
         for stranger in ({}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "x" * 40}):
@@ -44,7 +46,7 @@ def test_a_study_goes_on_without_the_machine_that_sent_it(run, pools, tmp_path):
             assert "Traceback" not in said
 
         (tmp_path / "output.txt").unlink()
-        laptop = start(tmp_path, "submit", study, *there, "--runs", "here/runs", **KNOWN)
+        laptop = start(tmp_path, "submit", study, *there, "--runs", "here/runs", **KNOWN, **OF_THE_SENDER)
         assert wait_for(lambda: "trials to run" in (tmp_path / "output.txt").read_text(), laptop)
         os.killpg(laptop.pid, signal.SIGKILL)
         laptop.wait()
@@ -73,6 +75,10 @@ def test_a_study_goes_on_without_the_machine_that_sent_it(run, pools, tmp_path):
     written = [p for p in (tmp_path / "home" / "here").rglob("*") if p.is_file()]
     assert written
     assert not [p for p in written if TOKEN.encode() in p.read_bytes()]
+    of_ray = [p for p in nodes.session.rglob("*") if p.is_file()]
+    assert {"runtime_env_agent.log", "small.yaml"} <= {p.name for p in of_ray}
+    here = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert not [p for p in (*of_ray, *here) if b"planted-" in p.read_bytes()]
 
 
 def test_a_cluster_that_is_open_to_all_is_refused_unless_asked_for(tmp_path):
