@@ -10,7 +10,8 @@ import ray
 import torch
 
 from orchestrator import trial_process
-from orchestrator.room import Room
+from orchestrator.room import Room, living_nodes, refusals
+from orchestrator.sections import ResourcesSpec
 from orchestrator.storage import Storage
 from orchestrator.trial_process import StudyTrainable
 from results.ledger import Ledger
@@ -45,6 +46,11 @@ def test_trials_are_measured_packed_and_given_more_where_it_was_too_little(run, 
 
     monkeypatch.setattr(Room, "bundle", told)
     monkeypatch.setattr(Storage, "trainable", OnAGpu)
+    (there,) = living_nodes(ray)
+    assert refusals(ResourcesSpec(gpus=there["GPU"]), [()]) == [], (
+        "a plan judges the cluster that this process is connected to"
+    )
+    assert len(refusals(ResourcesSpec(gpus=there["GPU"] + 1), [()]) or ()) == 1
     outcome, _ = run(runs, resources={"cpus": 1, "gpus": "auto", "actors": None})
     assert not outcome.failed
     records = Ledger(outcome.folders.ledger).records()
