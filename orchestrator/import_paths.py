@@ -103,24 +103,25 @@ def leave_out_working_folder() -> None:
 
 
 def workers_path(known: Iterable[str] = ()) -> str:
-    """PYTHONPATH for processes that run users' code: they find what this one finds, and what hides nothing of Python's.
+    """PYTHONPATH for processes that run users' code: they find what this one finds, in the same order.
 
-    What PYTHONPATH says stays first. The working folder, a script's folder and what else was put on this process's path come after
-    Python's own modules and all installed ones; an empty text where there is nothing of the kind.
+    `ablate` has taken the working folder off its path, or put it last; in a script or a notebook it stands where Python has put it,
+    and its files hide others there as they do here.
 
     Args:
         known: Folders on this process's path that the other one learns of in other ways.
     """
     here = _here()
-    first = [found for path in _given() if path and not is_here(path) and (found := _absolute(path, here))]
-    own = _own_places()
-    elsewhere = {os.path.realpath(path) for path in (*first, *own, *known)}
-    last = [_absolute(path, here) for path in sys.path]
-    last = [path for path in dict.fromkeys(last) if os.path.isdir(path) and os.pathsep not in path]  # noqa: PTH112
-    last = [path for path in last if os.path.realpath(path) not in elsewhere]
+    own, left_out = _own_places(), {os.path.realpath(path) for path in known}
     inside = tuple(os.path.join(place, "") for place in own)  # noqa: PTH118
-    last = [path for path in last if not path.startswith(inside)]  # Ray adds one
-    return os.pathsep.join([*first, *own, *last] if last else first)
+    paths = [path if path in own else _absolute(path, here) for path in sys.path]
+    paths = [path for path in dict.fromkeys(paths) if os.path.isdir(path) and os.pathsep not in path]  # noqa: PTH112
+    paths = [
+        path for path in paths if path in own or not (os.path.realpath(path) in left_out or path.startswith(inside))
+    ]
+    while paths and paths[-1] in own:  # which Python adds by itself
+        paths.pop()
+    return os.pathsep.join(paths)
 
 
 def _absolute(path: str, here: str | None) -> str:

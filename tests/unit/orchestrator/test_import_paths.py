@@ -102,7 +102,9 @@ def test_the_working_folder_is_last_where_python_was_told_of_it_and_else_nowhere
     assert sys.path == before
 
 
-def test_workers_look_in_the_users_folders_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_look_where_this_process_looks_in_the_same_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here, script, given, study = (tmp_path / name for name in ("here", "script", "given", "study"))
     for folder in (here, script, given, study):
         folder.mkdir()
@@ -113,7 +115,11 @@ def test_workers_look_in_the_users_folders_last(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(sys, "path", [str(study), str(given), *own, "no folder"])
     assert workers_path([str(study)]) == str(given)
     monkeypatch.setattr(sys, "path", [str(script), "", str(given), *own])
-    assert workers_path().split(os.pathsep) == [str(given), *own, str(script), str(here)]
+    assert workers_path().split(os.pathsep) == [str(script), str(here), str(given)]
+    monkeypatch.setattr(
+        sys, "path", [str(given), *own, str(here)]
+    )  # as `ablate` leaves it where PYTHONPATH names the folder
+    assert workers_path().split(os.pathsep) == [str(given), *own, str(here)]
     monkeypatch.setenv("PYTHONPATH", "")
     import ray
 
