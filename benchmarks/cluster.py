@@ -137,7 +137,7 @@ def busy(records: Sequence[TrialRecord], processes: int, *, starts: bool = False
 def _start(folder: Path, study: dict[str, Any], address: str) -> subprocess.Popen[bytes]:
     folder.mkdir()
     (folder / "cluster.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
-    code = "from orchestrator.cli import main; main()"
+    code = "from orchestrator.cli.app import main; main()"
     env = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"}
     with (folder / "output.txt").open("wb") as log:
         command = [sys.executable, "-c", code, "run", "cluster.yaml", "--address", address, "--no-mlflow"]

@@ -31,8 +31,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.cluster import cluster
-from orchestrator.shared_data import SharedData
+from orchestrator.cluster.connection import cluster
+from orchestrator.cluster.shared_data import SharedData
 from trainables.algorithms import ALGORITHMS
 from trainables.data import Dataset, Images
 from trainables.data.pools import pool_path

@@ -208,7 +208,7 @@ class Damage:
         command = [
             sys.executable,
             "-c",
-            "from orchestrator.cli import main; main()",
+            "from orchestrator.cli.app import main; main()",
             "run",
             str(self.file),
             "--runs",

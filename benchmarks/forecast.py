@@ -31,13 +31,13 @@ from memory import peak_mib
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.calibration import calibrate
-from orchestrator.cost import PROCESS_SECONDS
-from orchestrator.folders import StudyFolders
-from orchestrator.forecast import ForecastOptions, forecast
-from orchestrator.study import load_study
-from orchestrator.study_plan import make_plan
-from orchestrator.timings import Calibration, TrialTimings
+from orchestrator.common.folders import StudyFolders
+from orchestrator.design.plan import make_plan
+from orchestrator.engine.timings import Calibration, TrialTimings
+from orchestrator.forecast.calibration import calibrate
+from orchestrator.forecast.cost import PROCESS_SECONDS
+from orchestrator.forecast.forecast import ForecastOptions, forecast
+from orchestrator.study.study_file import load_study
 from results.ledger import Ledger
 from results.records import TrialRecord
 
@@ -193,7 +193,7 @@ def finish(process: subprocess.Popen[str], study: Path) -> None:
 
 
 def command(verb: str) -> list[str]:
-    return [sys.executable, "-c", "from orchestrator.cli import main; main()", verb]
+    return [sys.executable, "-c", "from orchestrator.cli.app import main; main()", verb]
 
 
 def environment() -> dict[str, str]:

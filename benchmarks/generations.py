@@ -31,16 +31,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.courses import RandomSuggestions, RecordedCourses
-from orchestrator.driver import StudyDriver
-from orchestrator.folders import StudyFolders
-from orchestrator.forecast import MemoryLedger
-from orchestrator.state import StudyState
-from orchestrator.storage import Storage
-from orchestrator.study import load_study
-from orchestrator.study_plan import Plan, make_plan
-from orchestrator.timings import TrialTimings
-from orchestrator.virtual_cluster import ClusterShape, VirtualCluster
+from orchestrator.common.folders import StudyFolders
+from orchestrator.design.plan import Plan, make_plan
+from orchestrator.engine.driver import StudyDriver
+from orchestrator.engine.state import StudyState
+from orchestrator.engine.timings import TrialTimings
+from orchestrator.forecast.forecast import MemoryLedger
+from orchestrator.forecast.trial_simulation import RandomSuggestions, RecordedCourses
+from orchestrator.forecast.virtual_cluster import ClusterShape, VirtualCluster
+from orchestrator.storage.place import Storage
+from orchestrator.study.study_file import load_study
 from results.ledger import Ledger
 
 ROOT = Path(__file__).parents[1]
@@ -166,8 +166,8 @@ def table(result: dict[str, Any]) -> Table:
 
 def real_idle(plan: Plan, records: Sequence[Any], slower: float) -> float:
     """Idle share of the actors in one run of the search on Ray, from the first trial's start to the last one's end."""
-    from orchestrator.cluster import cluster
-    from orchestrator.tune_adapters import run_trials
+    from orchestrator.cluster.connection import cluster
+    from orchestrator.cluster.tune_adapters import run_trials
 
     actors = HEADLINE[1]
     with tempfile.TemporaryDirectory(prefix="ablate-generations-") as scratch, cluster(num_cpus=actors):

@@ -92,8 +92,8 @@ def _measured(name: str, uri: str, options: argparse.Namespace) -> float:
 @contextmanager
 def _store(kind: str, folder: Path) -> Iterator[str]:
     """A fresh store, made and brought to its schema before any clock starts."""
+    from orchestrator.browse.ui import serve_ui
     from orchestrator.mirror import MLflowStore
-    from orchestrator.ui import serve_ui
 
     uri = f"sqlite:///{folder}/mlflow.db"
     MLflowStore(uri).experiment("warm-up", {})
@@ -159,7 +159,7 @@ def _theirs(trials: int, uri: str) -> float:
 
 def _driver(trials: int, rounds: int) -> float:
     """Milliseconds per record that a mirror at work costs the process that writes them."""
-    from orchestrator.mirror_process import MirrorProcess
+    from orchestrator.run.mirror_process import MirrorProcess
 
     differences = []
     for _ in range(rounds):

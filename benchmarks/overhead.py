@@ -5,8 +5,9 @@
 Trials that take no time, one search of `--trials` trials with Optuna's TPE over the same four ranges, a local Ray of `--actors`
 CPUs, actors reused, each contender in a process of its own, in turns:
 
-- ours: `orchestrator.tune_adapters.run_trials` as `ablate run` calls it, with the study's driver, its search in generations, a
-  durable record of each trial in the ledger, the MLflow mirror in its own process at the same time, and the live table;
+- ours: `orchestrator.cluster.tune_adapters.run_trials` as `ablate run` calls it, with the study's driver, its search in
+  generations, a durable record of each trial in the ledger, the MLflow mirror in its own process at the same time, and the live
+  table;
 - bare: `ray.tune.Tuner` with `OptunaSearch`, no logger, and no checkpoints of Tune's own;
 - callback: the same with `MLflowLoggerCallback` on SQLite.
 
@@ -183,7 +184,7 @@ class Clock:
 
 def measure(name: str, trials: int, actors: int, folder: Path) -> dict[str, float]:
     """One measurement in this process."""
-    from orchestrator.cluster import cluster
+    from orchestrator.cluster.connection import cluster
 
     clock = Clock()
     if name == "ours":
@@ -193,18 +194,18 @@ def measure(name: str, trials: int, actors: int, folder: Path) -> dict[str, floa
 
 
 def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, float]:
-    from orchestrator.cluster import cluster
-    from orchestrator.driver import StudyDriver
-    from orchestrator.folders import StudyFolders
-    from orchestrator.mirror_process import MirrorProcess
-    from orchestrator.runner import manifest
-    from orchestrator.shared_data import SharedData
-    from orchestrator.state import StudyState
-    from orchestrator.storage import Storage
-    from orchestrator.study import load_study
-    from orchestrator.study_plan import make_plan
-    from orchestrator.tune_adapters import run_trials
-    from orchestrator.view import StudyView
+    from orchestrator.cluster.connection import cluster
+    from orchestrator.cluster.shared_data import SharedData
+    from orchestrator.cluster.tune_adapters import run_trials
+    from orchestrator.common.folders import StudyFolders
+    from orchestrator.design.plan import make_plan
+    from orchestrator.engine.driver import StudyDriver
+    from orchestrator.engine.state import StudyState
+    from orchestrator.run.live_view import StudyView
+    from orchestrator.run.mirror_process import MirrorProcess
+    from orchestrator.run.runner import manifest
+    from orchestrator.storage.place import Storage
+    from orchestrator.study.study_file import load_study
     from results.ledger import Ledger
 
     file = folder / "overhead.yaml"

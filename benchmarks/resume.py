@@ -26,11 +26,11 @@ from memory import peak_mib
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.driver import StudyDriver
-from orchestrator.folders import StudyFolders
-from orchestrator.state import StudyState
-from orchestrator.study import load_study
-from orchestrator.study_plan import make_plan
+from orchestrator.common.folders import StudyFolders
+from orchestrator.design.plan import make_plan
+from orchestrator.engine.driver import StudyDriver
+from orchestrator.engine.state import StudyState
+from orchestrator.study.study_file import load_study
 from results.ledger import MOST_ROWS, Ledger
 from results.ledger_parts import encode, to_table
 from results.records import TrialRecord
@@ -148,7 +148,7 @@ def measured(verb: str, path: Path, runs: Path) -> dict[str, float]:
 def child(verb: str, path: Path, runs: Path) -> None:
     """Do one of the two in this process and print its peak memory."""
     if verb == "plan":
-        from orchestrator.plan_summary import summarise_plan
+        from orchestrator.run.plan_summary import summarise_plan
 
         summarise_plan(load_study(path), runs)
     else:

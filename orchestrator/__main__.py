@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from orchestrator.import_paths import leave_out_working_folder
+from orchestrator.common.import_paths import leave_out_working_folder
 
 
 def main() -> None:
     """The command. No file of the working folder is imported in the place of one that the program means."""
     leave_out_working_folder()
-    from orchestrator.cli import main as command
+    from orchestrator.cli.app import main as command
 
     command()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from orchestrator.remote.folder import RemoteFolder
+from orchestrator.storage.object_store import RemoteFolder
 from tests.object_store import BUCKET, S3
 from trainables.algorithms import ALGORITHMS, registry
 

@@ -51,10 +51,10 @@ class Commands:
     """
 
     def __init__(self, folder: Path, watch: Watch) -> None:
+        from orchestrator.design.plan import make_plan
         from orchestrator.mirror import MLflowStore
-        from orchestrator.runner import manifest
-        from orchestrator.study import load_study
-        from orchestrator.study_plan import make_plan
+        from orchestrator.run.runner import manifest
+        from orchestrator.study.study_file import load_study
 
         self.watch = watch
         self.file = write_study(folder, search={"early_stopping": {"rule": "none"}})
@@ -163,15 +163,17 @@ class Commands:
             "names": ["status", "no-such-study", *where],
         }[command]
         with (
-            patch("orchestrator.runner._train", lambda *_: None),  # which starts Ray; nothing of it reads the folder
-            patch("orchestrator.dashboard._Server.serve_forever", lambda *_: None),
+            patch(
+                "orchestrator.run.runner._train", lambda *_: None
+            ),  # which starts Ray; nothing of it reads the folder
+            patch("orchestrator.browse.dashboard._Server.serve_forever", lambda *_: None),
             patch.dict(os.environ, {"MLFLOW_TRACKING_URI": f"sqlite:///{runs}/mlflow.db"}),
         ):
             return _ended(lambda: _main(arguments))
 
 
 def _main(arguments: list[str]) -> int:
-    from orchestrator.cli import main
+    from orchestrator.cli.app import main
 
     with patch.object(sys, "argv", ["ablate", *arguments]):
         try:

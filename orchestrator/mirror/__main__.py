@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.mirror.messages import keep_secrets_out_of_output
-from orchestrator.mirror_process import PROGRESS_NAME, MirrorStatus
+from orchestrator.run.mirror_process import PROGRESS_NAME, MirrorStatus
 from results.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Follower:
 
     def sync(self) -> bool:
         """One sync; whether all went well. Never raises for what a store or a file does."""
-        from orchestrator.errors import MirrorError
+        from orchestrator.common.errors import MirrorError
         from orchestrator.mirror.syncing import sync
 
         before = self._signature()
@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     parent = os.getppid()
     os.nice(NICENESS)
 
-    from orchestrator.errors import MirrorError
+    from orchestrator.common.errors import MirrorError
     from orchestrator.mirror.store import MLflowStore
 
     try:

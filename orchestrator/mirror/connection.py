@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from orchestrator.addresses import sqlite_path, sqlite_uri, without_secrets
-from orchestrator.errors import MirrorError
+from orchestrator.common.addresses import sqlite_path, sqlite_uri, without_secrets
+from orchestrator.common.errors import MirrorError
 from orchestrator.mirror.database import HEADER, StoreUnavailable, Tracking, complete
 from orchestrator.mirror.messages import in_words, keep_secrets_out_of_logs
 from orchestrator.mirror.moved import FOLDER, Moved, follow_the_store, moved

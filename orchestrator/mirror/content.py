@@ -20,7 +20,7 @@ from orchestrator.mirror.run_content import (
     fitted,
     safe_key,
 )
-from orchestrator.mirror_process import VIEW_NAME
+from orchestrator.run.mirror_process import VIEW_NAME
 from results.cells import CellRecords
 from results.manifest import ArmInfo, StudyManifest
 from results.records import TrialRecord

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from orchestrator.addresses import sqlite_uri
-from orchestrator.errors import MirrorError
+from orchestrator.common.addresses import sqlite_uri
+from orchestrator.common.errors import MirrorError
 from trainables.files import sync_folder
 
 with warnings.catch_warnings():

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import IO, TextIO, cast
 
-from orchestrator.addresses import without_secrets, without_secrets_in
+from orchestrator.common.addresses import without_secrets, without_secrets_in
 
 LONGEST = 500
 REMEDY = (

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import MirrorError
-from orchestrator.folders import MODELS_FOLDER, StudyFolders
+from orchestrator.common.errors import MirrorError
+from orchestrator.common.folders import MODELS_FOLDER, StudyFolders
 from orchestrator.mirror.content import (
     Place,
     arms_by_cell,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.folders import StudyFolders
-from orchestrator.runner import save_sample
+from orchestrator.common.folders import StudyFolders
+from orchestrator.run.runner import save_sample
 from results.figures import load_pictures
 from tests.contract.made_up import made_up_folder, made_up_images, picture
 from tests.contract.trials import data_spec

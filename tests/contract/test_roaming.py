@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.remote.folder import RemoteFolder
-from orchestrator.remote.pool_cache import POOLS
-from orchestrator.remote.roaming import RoamingTrainable
-from orchestrator.storage import pool_names
+from orchestrator.storage.checkpoints import RoamingTrainable
+from orchestrator.storage.object_store import RemoteFolder
+from orchestrator.storage.place import pool_names
+from orchestrator.storage.pool_cache import POOLS
 from tests.contract.test_stages import first_stage
 from tests.contract.test_trainable import here, payload, rows_of
 from tests.contract.trials import Arm, trial

@@ -12,8 +12,8 @@ import pytest
 import ray
 import torch
 
-from orchestrator import gpu_energy, trial_process
-from orchestrator.evaluated_model import ModelDamaged, read_model
+from orchestrator.cluster import gpu_energy, trial_process
+from orchestrator.ssl.evaluated_model import ModelDamaged, read_model
 from tests.contract.trials import ARMS, Arm, Blocks, data_spec, run, trial
 from trainables import trainable
 from trainables.data.base import look_from

@@ -8,11 +8,11 @@ import shlex
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.arms import derive_arms
 from orchestrator.cli import app
-from orchestrator.errors import InputError
-from orchestrator.study import load_study
-from orchestrator.yaml_source import parse
+from orchestrator.common.errors import InputError
+from orchestrator.design.arms import derive_arms
+from orchestrator.study.study_file import load_study
+from orchestrator.study.yaml_source import parse
 from tests.docs.pages import DOCS, blocks, shell_lines
 from tests.tools import needs_fashion_mnist
 

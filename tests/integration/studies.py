@@ -69,7 +69,7 @@ def start_ablate(*arguments: str | Path, cwd: Path) -> subprocess.Popen[bytes]:
 
 
 def command(*arguments: str | Path) -> list[str]:
-    code = "from orchestrator.cli import main; main()"
+    code = "from orchestrator.cli.app import main; main()"
     return [sys.executable, "-c", code, *map(str, arguments)]
 
 

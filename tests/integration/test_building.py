@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestrator import building
-from orchestrator.building import build_pools
-from orchestrator.remote.pool_cache import PoolCache
+from orchestrator.ssl import building
+from orchestrator.ssl.building import build_pools
+from orchestrator.storage.pool_cache import PoolCache
 from trainables.data.base import DatasetMissing
 from trainables.data.seed_block import make_pools, missing_fits, missing_pools
 from trainables.specs import DataSpec

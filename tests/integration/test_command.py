@@ -65,7 +65,7 @@ def test_all_problems_at_once_and_before_anything_heavy_is_imported(tmp_path):
         encoding="utf-8",
     )
     code = (
-        "import sys\nfrom orchestrator.cli import main\n"
+        "import sys\nfrom orchestrator.cli.app import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    status = end.code\n"
         "heavy = {'torch', 'ray', 'optuna', 'mlflow', 'matplotlib', 'scipy'} & set(sys.modules)\n"
         "print(status, sorted(heavy))"
@@ -85,7 +85,7 @@ def test_a_dataset_that_is_not_there_says_how_to_get_it(tmp_path):
     study = write_study(tmp_path, data={"dataset": "fashion-mnist"})
     code = (
         "from trainables.data.datasets import FashionMNIST\nFashionMNIST.folders = ()\n"
-        "from orchestrator.cli import main; main()"
+        "from orchestrator.cli.app import main; main()"
     )
     result = subprocess.run(
         [sys.executable, "-c", code, "run", str(study)], cwd=tmp_path, capture_output=True, text=True, env=environment()

@@ -91,7 +91,7 @@ def mlflow_trials(runs):
 
 
 def test_a_second_driver_is_refused_with_the_name_of_the_first(tmp_path):
-    from orchestrator.lock import study_lock
+    from orchestrator.storage.lock import study_lock
 
     study = write_study(tmp_path)
     with study_lock(tmp_path / "runs" / "small" / "run.lock"):

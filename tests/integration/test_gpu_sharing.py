@@ -9,11 +9,11 @@ import pytest
 import ray
 import torch
 
-from orchestrator import trial_process
-from orchestrator.room import Room, living_nodes, refusals
-from orchestrator.sections import ResourcesSpec
-from orchestrator.storage import Storage
-from orchestrator.trial_process import StudyTrainable
+from orchestrator.cluster import trial_process
+from orchestrator.cluster.capacity import Room, living_nodes, refusals
+from orchestrator.cluster.trial_process import StudyTrainable
+from orchestrator.storage.place import Storage
+from orchestrator.study.sections import ResourcesSpec
 from results.ledger import Ledger
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]

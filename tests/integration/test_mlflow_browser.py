@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.browse.ui import serve_ui
 from orchestrator.mirror import sync
-from orchestrator.ui import serve_ui
 from tests.integration.browser import RunsPage, browser_page
 from tests.integration.mlflow_studies import ARMS, some_records, write_study
 from tests.tools import needs_chromium

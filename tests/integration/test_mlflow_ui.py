@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.browse.ui import RunningUI, UIError, serve_ui
+from orchestrator.browse.ui_access import own_addresses
 from orchestrator.mirror import MLflowStore, SyncResult, sync
-from orchestrator.ui import RunningUI, UIError, serve_ui
-from orchestrator.ui_access import own_addresses
 from tests.integration.mlflow_studies import append, make_manifest, some_records, write_study
 from tests.tools import CHROMIUM, needs_chromium
 
@@ -153,11 +153,11 @@ def test_another_port_is_taken_where_the_usual_one_is_busy(uri: str, monkeypatch
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
-        monkeypatch.setattr("orchestrator.ui.DEFAULT_PORT", busy.getsockname()[1])
+        monkeypatch.setattr("orchestrator.browse.ui.DEFAULT_PORT", busy.getsockname()[1])
         with pytest.raises(UIError, match=r"--port: \d+ is taken on 127\.0\.0\.1; leave it out"):
             serve_ui(uri, port=busy.getsockname()[1])
         code = (
-            "import signal, sys; from orchestrator.ui import serve_ui\n"
+            "import signal, sys; from orchestrator.browse.ui import serve_ui\n"
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
             "with serve_ui(sys.argv[1]) as ui:\n"
             "    print(ui.address, ui._process.pid, flush=True); ui.wait()"

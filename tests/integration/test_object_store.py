@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.remote.folder import RemoteFolder
-from orchestrator.remote.pool_cache import POOLS
-from orchestrator.remote.working_copy import runs_folder
+from orchestrator.storage.object_store import RemoteFolder
+from orchestrator.storage.pool_cache import POOLS
+from orchestrator.storage.working_copy import runs_folder
 from results.ledger import Ledger
 from results.report import load_table
 from tests.integration.raylets import Raylets

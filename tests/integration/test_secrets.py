@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import ray  # noqa: F401  # which brings psutil along
 
+from orchestrator.browse.ui import serve_ui
 from orchestrator.mirror import MLflowStore
-from orchestrator.ui import serve_ui
 from tests.integration.studies import ablate, write_study
 from tests.integration.test_clusters import finish, start
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator import shared_data
-from orchestrator.shared_data import SharedData
+from orchestrator.cluster import shared_data
+from orchestrator.cluster.shared_data import SharedData
 from results.ledger import Ledger
 from trainables.data.seed_block import load_dataset, load_seed_block, make_pools
 from trainables.data.shared_images import SharedBlock

@@ -142,7 +142,7 @@ def test_a_trial_gets_its_share_of_logical_gpus(run, runs):
 
 
 def test_a_trial_that_does_not_fit_is_refused_with_the_reason(run, runs):
-    from orchestrator.room import DoesNotFit
+    from orchestrator.cluster.capacity import DoesNotFit
 
     with pytest.raises(DoesNotFit, match="wants 64 CPUs"):
         run(runs, resources={"cpus": 64, "gpus": 0})

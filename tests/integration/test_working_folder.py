@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orchestrator.child_process import ROOT
+from orchestrator.common.child_process import ROOT
 from results.ledger import Ledger
 from tests.integration.studies import write_study
 

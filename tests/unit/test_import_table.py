@@ -22,23 +22,23 @@ ONLY = {  # (package, of ours): the modules there that may be imported
 }
 NEVER = {"results": {"torch", "torchvision", "ray", "optuna", "mlflow"}, "search_spaces": {"torch", "ray", "mlflow"}}
 SOLE_HOME = {  # library: the only places that import it
-    "optuna": {"orchestrator/search.py", "orchestrator/dashboard.py", "search_spaces/distributions.py"},
-    "optuna_dashboard": {"orchestrator/dashboard.py"},
+    "optuna": {"orchestrator/engine/search.py", "orchestrator/browse/dashboard.py", "search_spaces/distributions.py"},
+    "optuna_dashboard": {"orchestrator/browse/dashboard.py"},
     "mlflow": {
         *(
             f"orchestrator/mirror/{name}.py"
             for name in ("batches", "bulk", "connection", "database", "models", "store")
         ),
-        "orchestrator/mlflow_app.py",
-        "orchestrator/mlflow_server.py",
+        "orchestrator/browse/mlflow_app.py",
+        "orchestrator/browse/mlflow_server.py",
     },
     "pyarrow": {
         *(f"results/{name}.py" for name in ("ledger", "ledger_parts", "packed", "render/parquet")),
-        "orchestrator/remote/folder.py",
+        "orchestrator/storage/object_store.py",
     },
     "matplotlib": {f"results/plots/{path.name}" for path in (ROOT / "results" / "plots").glob("*.py")},
-    "yaml": {"orchestrator/yaml_source.py"},
-    "diffusers": {"orchestrator/synthesis.py"},
+    "yaml": {"orchestrator/study/yaml_source.py"},
+    "diffusers": {"orchestrator/ssl/synthesis.py"},
 }
 
 
@@ -93,6 +93,6 @@ def test_every_console_shows_text_as_it_is():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Console"
     }
-    assert makers == {"orchestrator/printing.py"}
+    assert makers == {"orchestrator/common/printing.py"}
     for word in ("from_markup", "rich.markup"):
         assert not [p for p in modules() if word in p.read_text(encoding="utf-8")]

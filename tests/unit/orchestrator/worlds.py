@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.driver import StudyDriver
-from orchestrator.folders import StudyFolders
-from orchestrator.slots import Slot
-from orchestrator.state import StudyState
-from orchestrator.study import StudySpec
-from orchestrator.study_plan import Plan, make_plan
+from orchestrator.common.folders import StudyFolders
+from orchestrator.design.plan import Plan, make_plan
+from orchestrator.engine.driver import StudyDriver
+from orchestrator.engine.slots import Slot
+from orchestrator.engine.state import StudyState
+from orchestrator.study.study_file import StudySpec
 from results.manifest import StudyManifest
 from results.origins import Origin
 from results.records import TrialRecord

@@ -1,0 +1,1 @@
+"""What every room uses: words, errors, paths, units, processes, and output to the terminal."""

@@ -1,0 +1,1 @@
+"""From a specification to its arms, conditions, cells and plan."""

@@ -1,0 +1,1 @@
+"""Decides what runs next and writes records; knows nothing of Ray."""

@@ -1,0 +1,1 @@
+"""What the built-in task adds: folders of images, synthetic pools, text-to-image pipelines, evaluated networks."""

@@ -1,0 +1,1 @@
+"""Where a study lies: one driver at a time, a copy of an object store, what goes there and comes from there."""

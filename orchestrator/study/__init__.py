@@ -1,0 +1,1 @@
+"""A study as it is written: YAML with the place of every value, its sections and their types."""
