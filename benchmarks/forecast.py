@@ -31,13 +31,13 @@ from memory import peak_mib
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.check.loading import load_study
 from orchestrator.common.folders import StudyFolders
 from orchestrator.design.plan import make_plan
 from orchestrator.engine.timings import Calibration, TrialTimings
 from orchestrator.forecast.calibration import calibrate
 from orchestrator.forecast.cost import PROCESS_SECONDS
 from orchestrator.forecast.forecast import ForecastOptions, forecast
-from orchestrator.study.study_file import load_study
 from results.ledger import Ledger
 from results.records import TrialRecord
 

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.hostile import CELLS, DAMAGE, EDITS, Escaped, damaged
 from tests.hostile_commands import EXAMPLES, Commands
 from tests.unit import test_hostile_folders as folders
-from tests.unit.orchestrator.study import test_study_file as studies
+from tests.unit.orchestrator.check import test_loading as studies
 
 SHARES = {"study files": 0.2, "manifests": 0.2, "ledgers": 0.2, "arrays": 0.15, "folders": 0.05, "commands": 0.2}
 

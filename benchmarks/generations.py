@@ -31,6 +31,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.check.loading import load_study
 from orchestrator.common.folders import StudyFolders
 from orchestrator.design.plan import Plan, make_plan
 from orchestrator.engine.driver import StudyDriver
@@ -40,7 +41,6 @@ from orchestrator.forecast.forecast import MemoryLedger
 from orchestrator.forecast.trial_simulation import RandomSuggestions, RecordedCourses
 from orchestrator.forecast.virtual_cluster import ClusterShape, VirtualCluster
 from orchestrator.storage.place import Storage
-from orchestrator.study.study_file import load_study
 from results.ledger import Ledger
 
 ROOT = Path(__file__).parents[1]

@@ -194,6 +194,7 @@ def measure(name: str, trials: int, actors: int, folder: Path) -> dict[str, floa
 
 
 def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, float]:
+    from orchestrator.check.loading import load_study
     from orchestrator.cluster.connection import cluster
     from orchestrator.cluster.shared_data import SharedData
     from orchestrator.cluster.tune_adapters import run_trials
@@ -205,7 +206,6 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
     from orchestrator.run.mirror_process import MirrorProcess
     from orchestrator.run.runner import manifest
     from orchestrator.storage.place import Storage
-    from orchestrator.study.study_file import load_study
     from results.ledger import Ledger
 
     file = folder / "overhead.yaml"

@@ -26,11 +26,11 @@ from memory import peak_mib
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.check.loading import load_study
 from orchestrator.common.folders import StudyFolders
 from orchestrator.design.plan import make_plan
 from orchestrator.engine.driver import StudyDriver
 from orchestrator.engine.state import StudyState
-from orchestrator.study.study_file import load_study
 from results.ledger import MOST_ROWS, Ledger
 from results.ledger_parts import encode, to_table
 from results.records import TrialRecord

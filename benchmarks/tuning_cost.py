@@ -45,12 +45,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.check.loading import load_study
 from orchestrator.common.folders import StudyFolders
 from orchestrator.design.plan import Plan, make_plan
 from orchestrator.engine.driver import StudyDriver
 from orchestrator.engine.state import StudyState
 from orchestrator.study.sections import FIRST_TUNING_SEED, SearchSpec
-from orchestrator.study.study_file import load_study
 from results.ledger import Ledger
 from results.records import TrialRecord
 from results.selection import candidates

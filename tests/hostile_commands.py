@@ -51,10 +51,10 @@ class Commands:
     """
 
     def __init__(self, folder: Path, watch: Watch) -> None:
+        from orchestrator.check.loading import load_study
         from orchestrator.design.plan import make_plan
         from orchestrator.mirror import MLflowStore
         from orchestrator.run.runner import manifest
-        from orchestrator.study.study_file import load_study
 
         self.watch = watch
         self.file = write_study(folder, search={"early_stopping": {"rule": "none"}})

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from orchestrator.browse.ui import LOOPBACK
 from orchestrator.common.errors import AblateError, quoted
 from orchestrator.engine.search import STATES
-from orchestrator.study.study_file import StudySpec
+from orchestrator.study.spec import StudySpec
 from results.cells import CellRecords, select_records
 from results.ledger import Ledger
 from results.manifest import MANIFEST_NAME, CellInfo, RangeInfo, StudyManifest
@@ -84,7 +84,7 @@ def _space(
         if cell.cell.space or not any(record.suggested for record in cell.tuning):
             space = {name: _range(found) for name, found in cell.cell.space.items()}
         else:  # a manifest of before it kept ranges
-            spec = StudySpec.model_validate(manifest.settings, context={"types_only": True})
+            spec = StudySpec.model_validate(manifest.settings)
             space = spec.searched(info.algorithm, info.off, info.values)
         return space, distributions(space)
     except (KeyError, ValueError) as problem:

@@ -25,7 +25,7 @@ from orchestrator.browse.ui_access import OPENERS, Access, access, allowed_hosts
 from orchestrator.common.addresses import address_of, sqlite_path, without_secrets_in
 from orchestrator.common.child_process import ROOT, child_environment, module_command
 from orchestrator.common.errors import AblateError
-from orchestrator.run.mirror_process import VIEW_NAME
+from orchestrator.common.mirror_status import VIEW_NAME
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5000

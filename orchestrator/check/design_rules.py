@@ -17,7 +17,7 @@ from orchestrator.study.yaml_source import KeyPath
 from trainables.algorithms import ALGORITHMS
 
 if TYPE_CHECKING:
-    from orchestrator.study.study_file import StudySpec
+    from orchestrator.study.spec import StudySpec
 
 MOST_ARMS = 4096
 NEEDS_COMPONENTS = frozenset({"leave-one-out", "add-one-in", "pairs"})
@@ -177,3 +177,17 @@ def value_findings(algorithm: str, values: Mapping[str, Any], at: KeyPath, shown
     except ValidationError as error:
         for finding in findings(error, config):
             yield Finding(at, f"{finding.at[0] if finding.at else ''}: {finding.message}", shown)
+
+
+RULES = (
+    _components_asked_for_are_there,
+    _custom_arms_are_written_out,
+    _designs_have_something_to_work_on,
+    _a_resolution_is_of_a_factorial,
+    _crossings_stay_small,
+    _alternatives_are_values,
+    _written_arms_are_arms,
+    _written_arms_change_something,
+    _written_arms_have_names_of_their_own,
+)
+"""In the order in which what they find is told."""

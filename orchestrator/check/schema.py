@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from orchestrator.design.conditions import SECTIONS
 from orchestrator.study.sections import DESIGNS, FIRST_TUNING_SEED, MAX_SEEDS, OBJECTIVES, SAMPLERS, DesignName
-from orchestrator.study.study_file import StudySpec
+from orchestrator.study.spec import StudySpec
 from search_spaces import DATA_PREFIX, GROUPS, Choice
 from trainables.algorithms import ALGORITHMS, Algorithm
 from trainables.data import DATASETS, GENERATORS

@@ -19,7 +19,7 @@ from search_spaces import Choice, Range, contains, parse_range
 from trainables.algorithms import ALGORITHMS
 
 if TYPE_CHECKING:
-    from orchestrator.study.study_file import StudySpec
+    from orchestrator.study.spec import StudySpec
 
 MOST_GRID_POINTS = 100_000
 LABELS = "data.labels_per_class"
@@ -260,3 +260,20 @@ def _nobody_has(study: StudySpec, name: str, at: KeyPath, shown: KeyPath) -> Ite
     yield Finding(
         at, f"no algorithm of this study has a hyperparameter {quoted(name)}{did_you_mean(name, known)}", shown
     )
+
+
+RULES = (
+    _spaces_exist,
+    _search_has_a_space,
+    _ranges_are_ranges,
+    _grid_holds_values,
+    _grid_covers_the_space,
+    _objectives_fit,
+    _labels_are_searched_and_there,
+    _constraints_are_bounds,
+    _starts_are_configurations,
+    _starts_are_searched,
+    _strategy_fits,
+    _warm_start_is_another_study,
+)
+"""In the order in which what they find is told."""

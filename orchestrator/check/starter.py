@@ -9,8 +9,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from orchestrator.check.loading import LoadedStudy, load_study
 from orchestrator.common.errors import AblateError, InputError, Problem
-from orchestrator.study.study_file import LoadedStudy, load_study
 from orchestrator.study.yaml_source import parse
 from trainables.algorithms import ALGORITHMS
 from trainables.data import dataset_of

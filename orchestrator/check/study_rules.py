@@ -11,20 +11,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from orchestrator.check import search_rules  # noqa: F401  importing them registers their rules
 from orchestrator.check.rules import repeated, rule, unknown
 from orchestrator.common.errors import did_you_mean, quoted
 from orchestrator.design.arms import derive_arms, names_of
-from orchestrator.ssl import (
-    data_rules,  # noqa: F401  importing them registers their rules
-    generator_rules,  # noqa: F401  importing them registers their rules
-)
 from orchestrator.study.type_messages import Finding, findings
 from orchestrator.study.yaml_source import KeyPath
 from trainables.algorithms import ALGORITHMS, closure
 
 if TYPE_CHECKING:
-    from orchestrator.study.study_file import StudySpec
+    from orchestrator.study.spec import StudySpec
 
 SIGNIFICANCE = 0.05
 
@@ -172,3 +167,19 @@ def _seeds_can_show_something(study: StudySpec) -> Iterator[Finding]:
             f"{_count(seeds, 'paired seed')} cannot reach p < {SIGNIFICANCE} (smallest p is"
             f" {smallest_p(seeds):.2g}); use {_seeds_for(1)} or more, or say so with `allow_underpowered: true`",
         )
+
+
+RULES = (
+    _method_exists,
+    _method_is_no_oracle,
+    _components_exist_and_fit,
+    _baselines_exist,
+    _method_is_no_baseline,
+    _algorithms_have_names_of_their_own,
+    _constants_are_in_range,
+    _constants_are_used,
+    _constants_mean_something,
+    _resources_are_of_arms,
+    _seeds_can_show_something,
+)
+"""In the order in which what they find is told."""

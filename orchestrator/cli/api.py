@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.study.study_file import LoadedStudy, StudySpec
-from orchestrator.study.study_file import load_study as _load
+from orchestrator.check.loading import LoadedStudy
+from orchestrator.check.loading import load_study as _load
+from orchestrator.study.spec import StudySpec
 from results.tables import MainTable
 
 if TYPE_CHECKING:

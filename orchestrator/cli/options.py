@@ -52,7 +52,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
 
 def study_name(study: str, runs: Path) -> str:
     """A study's name for itself, from its file, its folder below `runs`, or the name. Raises InputError where a file has none."""
-    from orchestrator.study.study_file import name_in
+    from orchestrator.check.loading import name_in
 
     path = Path(study)
     if path.suffix in (".yaml", ".yml") or path.is_file():

@@ -13,6 +13,7 @@ from orchestrator.cli.options import SOME_FAILED, Json, Overrides, Runs, StudyFi
 from orchestrator.common.data_errors import data_errors
 from orchestrator.common.errors import AblateError, did_you_mean
 from orchestrator.common.printing import new_console, plain_console, print_json, warn
+from orchestrator.common.task import task_additions
 
 
 def plan(
@@ -42,7 +43,7 @@ def plan(
     ] = 1.0,
 ) -> None:
     """Show cells, trials, what the ledger already has, what the rest costs, and what the seeds can detect."""
-    from orchestrator.study.study_file import load_study
+    from orchestrator.check.loading import load_study
 
     loaded = load_study(study, overrides or [])
     from orchestrator.run.plan_summary import plan_table, summarise_plan
@@ -98,32 +99,26 @@ def data(
     as_json: Json = False,
 ) -> None:
     """Build a study's data and show it: counts, hashes, and a picture grid of real and synthetic images."""
-    from orchestrator.study.study_file import load_study
+    from orchestrator.check.loading import load_study
 
     given = {"prompt": prompt, "per_class": per_class, "seed": seed, "steps": steps, "batch": batch}
     given = {k: v for k, v in {**given, "resolution": resolution}.items() if v is not None}
     if synthesize is not None and pipeline is not None:
         loaded = load_study(study, overrides or [], need_data=False)  # which may name the folder that is made here
-        from orchestrator.ssl.synthesis import SynthesisOptions
-        from orchestrator.ssl.synthesis import synthesize as make
-
         with data_errors():
             options: dict[str, Any] = {"folder": synthesize, "pipeline": pipeline, **given}
-            make(loaded, SynthesisOptions(**options), runs, new_console())
+            task_additions().make_data(loaded, options, runs, new_console())
         return
     if synthesize is not None or pipeline is not None or given:
         raise AblateError(
             "ablate data: --synthesize FOLDER and --pipeline PATH_OR_NAME go together, the others with them"
         )
     loaded = load_study(study, overrides or [])
-    from orchestrator.run.data_summary import show_data, summarise_data
-
     with data_errors():
         if as_json:  # what is made meanwhile is said beside it
-            print_json(summarise_data(loaded, runs, plain_console(stderr=True)))
+            print_json(task_additions().summarise_data(loaded, runs, plain_console(stderr=True)))
         else:
-            console = new_console()
-            show_data(summarise_data(loaded, runs, console), console)
+            task_additions().show_data(loaded, runs, new_console())
 
 
 def list_(

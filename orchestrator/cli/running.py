@@ -61,7 +61,7 @@ def run(
     if quiet and verbose:
         complain("--quiet and --verbose exclude each other; give one")
         raise typer.Exit(WRONG_INPUT)
-    from orchestrator.study.study_file import load_study
+    from orchestrator.check.loading import load_study
 
     loaded = load_study(study, overrides or [])
     console = new_console()
@@ -166,7 +166,7 @@ def submit(
     ] = False,
 ) -> None:
     """Send a study to a cluster as a job, which goes on there without this machine."""
-    from orchestrator.study.study_file import load_study
+    from orchestrator.check.loading import load_study
 
     loaded = load_study(study, need_data=False, overrides=overrides or [])
     warn(loaded.warnings)

@@ -16,11 +16,11 @@ from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from orchestrator.check.loading import LoadedStudy
 from orchestrator.cluster.shipping import stage_code
 from orchestrator.common.errors import AblateError, StudyNotFound, did_you_mean
 from orchestrator.storage.object_store import RemoteFolder, is_remote
 from orchestrator.storage.transfer import unpack
-from orchestrator.study.study_file import LoadedStudy
 from results.documents import parse
 
 STUDY_KEY, RUNS_KEY = "ablate.study", "ablate.runs"

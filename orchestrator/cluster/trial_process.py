@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from orchestrator.cluster.gpu_energy import EnergyMeter
-from orchestrator.ssl.evaluated_model import pack_model
+from orchestrator.engine.payload import GPU_ENERGY, GPU_MEMORY, KEEP_MODEL, MODEL
+from trainables.evaluated_model import pack_model
 from trainables.lazy import LazyModule
 from trainables.trainable import PAYLOAD, AblationTrainable, seed_block
 
@@ -18,16 +19,8 @@ if TYPE_CHECKING:
 else:  # the driver imports this module too, to name the class
     torch = LazyModule("torch")
 
-GPU_MEMORY = "gpu_memory"
-"""Key of a payload: bytes of a GPU that the trial has taken at most, and bytes that the GPU has."""
-GPU_ENERGY = "gpu_energy"
-"""Key of a payload: watt-hours that the trial has taken of its GPU in this process."""
 CONTEXT_BYTES = 700 << 20
 """What CUDA itself takes in every process, and torch does not count."""
-OUT_OF_MEMORY = "OutOfMemoryError: "
-"""With which the message of a trial begins that a GPU had no memory for."""
-KEEP_MODEL, MODEL = "keep_model", "model"
-"""Key of a configuration that asks for the evaluated network, and of the payload that has it."""
 
 
 class StudyTrainable(AblationTrainable):
@@ -92,8 +85,3 @@ def gpu_memory() -> tuple[int, int] | None:
         return None
     _, total = torch.cuda.mem_get_info()
     return torch.cuda.max_memory_reserved() + CONTEXT_BYTES, total
-
-
-def ran_out_of_memory(failed: str) -> bool:
-    """Whether a trial's message says that a GPU had no memory for it."""
-    return failed.startswith(OUT_OF_MEMORY)

@@ -12,12 +12,12 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from orchestrator.cluster.shared_data import SharedData
-from orchestrator.cluster.trial_process import KEEP_MODEL
 from orchestrator.cluster.tune_controller import Controller, no_secrets, session_folder
 from orchestrator.cluster.watch import ClusterLost, lost_cluster
 from orchestrator.common.signals import end_if_told
 from orchestrator.common.temporary_folders import scratch_folder
 from orchestrator.engine.driver import StudyDriver
+from orchestrator.engine.payload import KEEP_MODEL
 from orchestrator.engine.slots import is_first_evaluation
 from results.records import TrialRecord
 from trainables.algorithms import module_folders

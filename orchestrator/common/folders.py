@@ -8,6 +8,10 @@ from pathlib import Path
 MODELS_FOLDER = "models"
 
 
+DECISIONS_NAME = "decisions.json"
+"""In a study's folder: what was decided about records of other code."""
+
+
 @dataclass(frozen=True)
 class StudyFolders:
     """Paths below `runs` for one study.

@@ -24,7 +24,7 @@ from results.manifest import ArmInfo, Factor, Factorial, LeftOut
 from trainables.algorithms import ALGORITHMS, Algorithm, closure, inactive_parameters
 
 if TYPE_CHECKING:
-    from orchestrator.study.study_file import StudySpec
+    from orchestrator.study.spec import StudySpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,15 @@ from typing import Any
 
 from orchestrator.design.arms import arm_parameters
 from orchestrator.design.conditions import Condition
-from orchestrator.engine.stopping import StopLimits
 from orchestrator.study.sections import SearchSpec
 from results.manifest import ArmInfo, CellInfo, RangeInfo
 from results.origins import Origin
 from search_spaces import Choice, Range, data_fields
 from trainables.configuration import content_hash
 from trainables.specs import DataSpec, Phase, Stage, TrialSpec
+
+StopLimits = tuple[tuple[int, float], ...]
+"""(step, score): a trial that is worse than that there stops."""
 
 MOST_TRIALS = 4
 """Trials that may start for each that is granted, however early the stopped ones ended."""

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
+from orchestrator.study.spec import StudySpec
 from results.manifest import ConditionInfo
 from trainables.data import dataset_of
 from trainables.specs import DataSpec, TrainingSpec, without_place
@@ -105,3 +106,9 @@ def _plain(name: str) -> str:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^\w+-]+", "-", text.replace(".", "_").replace("/", "_"))
+
+
+def conditions_of(study: StudySpec) -> tuple[Condition, ...]:
+    """Every condition of the study, in order; its own `data` and `training` where it names none."""
+    changes = list(changes_of(study.conditions)) or [{}]
+    return tuple(make_condition(study.data, study.training, c) for c in changes)

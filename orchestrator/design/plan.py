@@ -10,8 +10,8 @@ from typing import Any
 
 from orchestrator.design.arms import arm_parameters, derive_arms, names_of
 from orchestrator.design.cell import Cell
-from orchestrator.design.conditions import Condition
-from orchestrator.study.study_file import StudySpec
+from orchestrator.design.conditions import Condition, conditions_of
+from orchestrator.study.spec import StudySpec
 from results.manifest import ArmInfo, Factorial, LeftOut
 from results.origins import Origin
 from search_spaces import DATA_PREFIX, Range, nearest
@@ -66,7 +66,7 @@ def make_plan(study: StudySpec, warm: WarmStart | None = None) -> Plan:
     Raises DatasetMissing or DatasetDamaged where the images cannot be read.
     """
     derived = derive_arms(study)
-    conditions = study.condition_list()
+    conditions = conditions_of(study)
     prints = {data: data_fingerprint(data) for data in {c.data for c in conditions}}
     sources = {name: source_of(name) for name in {a.algorithm for a in derived.arms}}
     computing = environment()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.common.errors import AblateError
+from orchestrator.common.folders import DECISIONS_NAME
 from orchestrator.design.plan import Plan
 from results.documents import read_document
 from results.origins import Origin, origin_of
@@ -17,7 +18,6 @@ from results.records import TrialRecord
 from trainables.files import inside, write_atomically
 from trainables.source import source_files
 
-DECISIONS_NAME = "decisions.json"
 SOURCES_NAME = "sources"
 
 Decision = Literal["accept", "rerun"]

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.cluster.gpu_memory import GpuShares
-from orchestrator.cluster.trial_process import GPU_ENERGY, GPU_MEMORY, MODEL, ran_out_of_memory
 from orchestrator.common.folders import StudyFolders
+from orchestrator.engine.gpu_memory import GpuShares
 from orchestrator.engine.open_trials import OpenTrials
+from orchestrator.engine.payload import GPU_ENERGY, GPU_MEMORY, MODEL, ran_out_of_memory
 from orchestrator.engine.slots import Slot, is_first_evaluation
 from orchestrator.engine.state import StudyState
 from results.ledger import Ledger

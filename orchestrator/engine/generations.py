@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.design.cell import Cell
+from orchestrator.design.cell import Cell, StopLimits
 from orchestrator.engine.search import CellSearch, Search
 from orchestrator.engine.slots import Slot, copied
-from orchestrator.engine.stopping import EarlierCurves, StopLimits, first_stop
+from orchestrator.engine.stopping import EarlierCurves, first_stop
 from results.records import Curve, TrialRecord
 from results.selection import RecordIndex, config_key, extend, follow, next_wave
 

@@ -6,9 +6,8 @@ import math
 from bisect import insort
 from collections.abc import Sequence
 
+from orchestrator.design.cell import StopLimits
 from results.records import Curve
-
-StopLimits = tuple[tuple[int, float], ...]
 
 
 class EarlierCurves:

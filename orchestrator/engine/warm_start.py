@@ -8,9 +8,10 @@ from typing import Any
 
 from orchestrator.common.errors import AblateError
 from orchestrator.design.arms import derive_arms
+from orchestrator.design.conditions import conditions_of
 from orchestrator.design.plan import WarmStart
 from orchestrator.storage.working_copy import bring_study
-from orchestrator.study.study_file import StudySpec
+from orchestrator.study.spec import StudySpec
 from results.cells import CellRecords, select_records
 from results.documents import read_document
 from results.ledger import Ledger
@@ -88,7 +89,7 @@ def _learn(study: StudySpec, other: Path) -> list[dict[str, Any]]:
     for arm in derive_arms(study).arms:
         own = (arm.algorithm, arm.off, dict(arm.values))
         twins = [a.name for a in manifest.arms if (a.algorithm, a.off, dict(a.values)) == own]
-        for condition in study.condition_list():
+        for condition in conditions_of(study):
             same = [
                 record
                 for (name, place), cell in selected.items()

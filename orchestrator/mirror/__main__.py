@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.common.mirror_status import PROGRESS_NAME, MirrorStatus
 from orchestrator.mirror.messages import keep_secrets_out_of_output
-from orchestrator.run.mirror_process import PROGRESS_NAME, MirrorStatus
 from results.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import stdev
 from typing import Any, NamedTuple
 
+from orchestrator.common.mirror_status import VIEW_NAME
 from orchestrator.mirror import notes
 from orchestrator.mirror.run_content import (
     MAX_DIGEST,
@@ -20,7 +21,6 @@ from orchestrator.mirror.run_content import (
     fitted,
     safe_key,
 )
-from orchestrator.run.mirror_process import VIEW_NAME
 from results.cells import CellRecords
 from results.manifest import ArmInfo, StudyManifest
 from results.records import TrialRecord

@@ -61,7 +61,7 @@ class RunContent:
     """Further files to attach: their path relative to the study's folder, which is the artifact's too, to a hash of them."""
 
     model: str | None = None
-    """An evaluated network's path below the study's folder (`orchestrator.ssl.evaluated_model`), logged as a model of the run."""
+    """An evaluated network's path below the study's folder (`trainables.evaluated_model`), logged as a model of the run."""
 
     def last_values(self) -> dict[str, float]:
         """What MLflow shows of each metric: the value at the largest step, of the latest time there, the largest of these."""

@@ -6,58 +6,22 @@ to finish. The way back is a small file, `runs/STUDY/log/mirror.json`.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from orchestrator.common.addresses import TRACKING, sqlite_path, sqlite_uri
 from orchestrator.common.child_process import child_environment, module_command
-from results.documents import read_document
-from trainables.files import write_atomically
+from orchestrator.common.mirror_status import PROGRESS_NAME, MirrorStatus
 
-PROGRESS_NAME = "log/mirror.json"
 PATIENCE_AFTER_INTERRUPT = 2.0
-VIEW_NAME = "ablate"
-"""The view of the runs table that the mirror keeps with each experiment, as a link to it names it."""
 
 
 def tracking_uri(runs: Path) -> str:
     """The store that a study below `runs` is mirrored to: MLFLOW_TRACKING_URI, else `runs/mlflow.db`. Raises MirrorError."""
     return os.environ.get(TRACKING) or sqlite_uri((runs / "mlflow.db").absolute())
-
-
-@dataclass(frozen=True, slots=True)
-class MirrorStatus:
-    """How far the mirror is."""
-
-    written: int = 0
-    """Trials that are in the store."""
-    total: int = 0
-    """Trials that the ledger had at the last look."""
-    error: str | None = None
-    """Why the store is behind, in one line; None while all is well."""
-    exit_status: int | None = None
-    """The process's exit status once it ended: 0 the store has everything, 3 it does not, negative a signal."""
-
-    def save(self, path: Path) -> None:
-        """Write the status where `load` finds it; atomic."""
-        fields = asdict(self)
-        del fields["exit_status"]
-        write_atomically(path, json.dumps(fields).encode())
-
-    @classmethod
-    def load(cls, path: Path) -> MirrorStatus:
-        """Read a status; an empty one where the mirror has not written any."""
-        try:
-            raw = read_document(path)
-            error = raw["error"]
-            return cls(int(raw["written"]), int(raw["total"]), None if error is None else str(error))
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):
-            return cls()
 
 
 def has_everything(study_dir: Path, uri: str, records: int) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.check.loading import LoadedStudy
 from orchestrator.common.fitted_table import FittedTable
 from orchestrator.common.folders import StudyFolders
 from orchestrator.common.units import duration, size
@@ -29,7 +30,6 @@ from orchestrator.forecast.cost import (
 )
 from orchestrator.forecast.power import power_sentences, prospect_warnings, prospects
 from orchestrator.run.beforehand import refused_here, refused_places
-from orchestrator.study.study_file import LoadedStudy
 from results.ledger import Ledger
 from results.statistics import smallest_sign_flip_p
 

@@ -13,17 +13,19 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from orchestrator.check.loading import LoadedStudy
 from orchestrator.cluster.capacity import Room
 from orchestrator.cluster.connection import cluster
-from orchestrator.cluster.gpu_memory import GpuShares
 from orchestrator.cluster.local_ray import clean_up, say_how_to_go_on
 from orchestrator.cluster.nodes import check_nodes
 from orchestrator.cluster.shipping import stage_code
 from orchestrator.common.addresses import sqlite_path
 from orchestrator.common.folders import StudyFolders
 from orchestrator.common.library_output import quiet_output
+from orchestrator.common.mirror_status import MirrorStatus
 from orchestrator.common.provenance import run_provenance
 from orchestrator.common.signals import at_once, end_if_told, interruptible, received
+from orchestrator.common.task import task_additions
 from orchestrator.common.temporary_folders import scratch_folder
 from orchestrator.common.waiting import phase
 from orchestrator.design.arms import names_of
@@ -39,16 +41,15 @@ from orchestrator.engine.changes import (
     remember_sources,
 )
 from orchestrator.engine.driver import StudyDriver
+from orchestrator.engine.gpu_memory import GpuShares
 from orchestrator.engine.open_trials import OpenTrials
 from orchestrator.engine.state import StudyState
 from orchestrator.engine.unused_records import unused_records, unused_sentence
 from orchestrator.engine.warm_start import warm_start
 from orchestrator.run.live_view import StudyView
-from orchestrator.run.mirror_process import MirrorProcess, MirrorStatus, has_everything, tracking_uri
-from orchestrator.ssl.building import build_pools
+from orchestrator.run.mirror_process import MirrorProcess, has_everything, tracking_uri
 from orchestrator.storage.place import Storage, open_storage
 from orchestrator.storage.uploads import Sending
-from orchestrator.study.study_file import LoadedStudy
 from results.ledger import Ledger
 from results.manifest import ManifestDamaged, StudyManifest
 from results.origins import origin_of
@@ -244,7 +245,7 @@ def _train(
         )
         plan = driver.state.plan
         storage.bring_pools(missing_names(plan, folders))
-        build_pools(ray, missing_blocks(plan, folders), storage.pools, gpus=room.gpus, console=console)
+        task_additions().prepare(ray, missing_blocks(plan, folders), storage.pools, gpus=room.gpus, console=console)
         end_if_told()
         save_sample(folders, *plan.seed_blocks[-1])
         end_if_told()
@@ -307,6 +308,7 @@ def _by_class(images: Images, classes: int) -> Any:
 
 
 def _tune(ray: Any, driver: StudyDriver, storage: Storage, view: StudyView, room: Room) -> None:
+    from orchestrator.cluster.shared_checkpoints import trainable_of
     from orchestrator.cluster.shared_data import SharedData
     from orchestrator.cluster.tune_adapters import run_trials
 
@@ -314,7 +316,7 @@ def _tune(ray: Any, driver: StudyDriver, storage: Storage, view: StudyView, room
     with SharedData(driver.folders.pools, ray) as shared:
         run_trials(
             driver,
-            storage.trainable,
+            trainable_of(storage),
             processes=room.wanted,
             requests=lambda arm: room.bundle(names[arm], driver.gpus[arm]),
             places=storage.places,

@@ -18,7 +18,7 @@ from trainables.data.datasets import FOLDER_NAME, DatasetDamaged, DatasetMissing
 from trainables.data.seed_block import load_dataset
 
 if TYPE_CHECKING:
-    from orchestrator.study.study_file import StudySpec
+    from orchestrator.study.spec import StudySpec
 
 MOST_CONDITIONS = 10_000
 
@@ -182,3 +182,15 @@ def _unreadable(name: str) -> str | None:
         except (DatasetMissing, DatasetDamaged) as problem:
             return str(problem)
     return None
+
+
+RULES = (
+    _dataset_exists,
+    _dataset_is_here,
+    _generators_exist,
+    _contamination_needs_generators,
+    _dataset_is_large_enough,
+    _conditions_datasets_are_here,
+    _conditions_fit,
+)
+"""In the order in which what they find is told."""

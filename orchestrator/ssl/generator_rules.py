@@ -23,7 +23,7 @@ from trainables.data.splits import unlabelled_count
 from trainables.specs import DataSpec, folder_of, without_place
 
 if TYPE_CHECKING:
-    from orchestrator.study.study_file import StudySpec
+    from orchestrator.study.spec import StudySpec
 
 
 class _Use(NamedTuple):
@@ -104,3 +104,11 @@ def _problems(use: _Use) -> tuple[str, ...]:
     except (DatasetMissing, DatasetDamaged) as problem:
         return (f"{problem}; a relative path is looked for beside the study file, then in the current folder",)
     return ()
+
+
+RULES = (
+    _folders_have_different_names,
+    _folders_fit_their_datasets,
+    _folders_have_enough_images,
+)
+"""In the order in which what they find is told."""

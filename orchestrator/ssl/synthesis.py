@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from orchestrator.check.loading import LoadedStudy
 from orchestrator.common.errors import AblateError
 from orchestrator.common.folders import StudyFolders
 from orchestrator.common.library_output import quiet_output
 from orchestrator.run.live_view import PLAIN_SECONDS
 from orchestrator.ssl.prompts import Prompts, read_prompts
-from orchestrator.study.study_file import LoadedStudy
 from trainables.data import Dataset, dataset_of
 from trainables.data.image_folder import SUFFIXES
 from trainables.files import remove_temporary_files, write_atomically

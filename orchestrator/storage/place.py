@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.common.folders import StudyFolders
 from orchestrator.storage.claim import claimed
@@ -19,9 +19,6 @@ from trainables.data.pools import pool_path
 from trainables.data.seed_block import block_pools
 from trainables.files import checkpoint_path
 from trainables.specs import DataSpec, TrialSpec
-
-if TYPE_CHECKING:
-    from orchestrator.cluster.trial_process import StudyTrainable
 
 LAST_SECONDS = 300.0
 """For what is left to be sent when a run ends."""
@@ -43,13 +40,6 @@ class Storage:
     def place(self) -> str:
         """Where nodes find the study: an absolute path, or an address."""
         return str(self.folders.study.resolve())
-
-    @property
-    def trainable(self) -> type[StudyTrainable]:
-        """What runs a trial with its checkpoints there."""
-        from orchestrator.cluster.trial_process import StudyTrainable
-
-        return StudyTrainable
 
     def places(self, spec: TrialSpec) -> Mapping[str, Any]:
         """What a trial's configuration says of where its files are."""
@@ -105,13 +95,6 @@ class RemoteStorage(Storage):
     def place(self) -> str:
         """Where nodes find the study."""
         return self._study.uri
-
-    @property
-    def trainable(self) -> type[StudyTrainable]:
-        """What runs a trial with its checkpoints there."""
-        from orchestrator.storage.checkpoints import RoamingTrainable
-
-        return RoamingTrainable
 
     def places(self, spec: TrialSpec) -> Mapping[str, Any]:
         """What a trial's configuration says of where its files are."""

@@ -13,8 +13,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 
 from orchestrator.common.errors import AblateError
-from orchestrator.common.folders import StudyFolders
-from orchestrator.engine.changes import DECISIONS_NAME
+from orchestrator.common.folders import DECISIONS_NAME, StudyFolders
 from orchestrator.storage.lock import study_lock
 from orchestrator.storage.working_copy import bring_study, runs_folder
 from results.feature_maps import FEATURES_FOLDER

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.storage.checkpoints import RoamingTrainable
+from orchestrator.cluster.shared_checkpoints import RoamingTrainable
 from orchestrator.storage.object_store import RemoteFolder
 from orchestrator.storage.place import pool_names
 from orchestrator.storage.pool_cache import POOLS

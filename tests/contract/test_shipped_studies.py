@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.check.loading import load_study
 from orchestrator.design.plan import make_plan
-from orchestrator.study.study_file import load_study
 from tests.contract.trials import CPU, Blocks
 from trainables.algorithms import ALGORITHMS
 from trainables.training import Trainer

@@ -13,13 +13,13 @@ import ray
 import torch
 
 from orchestrator.cluster import gpu_energy, trial_process
-from orchestrator.ssl.evaluated_model import ModelDamaged, read_model
 from tests.contract.trials import ARMS, Arm, Blocks, data_spec, run, trial
 from trainables import trainable
 from trainables.data.base import look_from
 from trainables.data.datasets import FashionMNIST
 from trainables.data.seed_block import load_dataset
 from trainables.environment import environment
+from trainables.evaluated_model import ModelDamaged, read_model
 from trainables.files import checkpoint_path
 from trainables.source import source_of
 from trainables.specs import TrialSpec

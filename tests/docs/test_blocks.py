@@ -14,12 +14,13 @@ import typer
 import yaml
 from jsonschema import Draft7Validator
 
+from orchestrator.check.loading import load_study
 from orchestrator.check.schema import study_schema
 from orchestrator.check.study_rules import SIGNIFICANCE, smallest_p
 from orchestrator.cli import app
 from orchestrator.common.errors import InputError
 from orchestrator.design.plan import make_plan
-from orchestrator.study.study_file import StudySpec, load_study
+from orchestrator.study.spec import StudySpec
 from tests.docs.pages import DOCS, PAGES, README, ROOT, blocks, name_of, shell_lines
 from tests.integration.pages import NOT_RUN, PLACEHOLDERS, SCENARIOS, studies_of, to_run
 from trainables.data import dataset_of

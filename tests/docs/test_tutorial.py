@@ -8,10 +8,10 @@ import shlex
 import pytest
 from typer.testing import CliRunner
 
+from orchestrator.check.loading import load_study
 from orchestrator.cli import app
 from orchestrator.common.errors import InputError
 from orchestrator.design.arms import derive_arms
-from orchestrator.study.study_file import load_study
 from orchestrator.study.yaml_source import parse
 from tests.docs.pages import DOCS, blocks, shell_lines
 from tests.tools import needs_fashion_mnist

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from orchestrator.check.loading import load_study
 from orchestrator.cluster.connection import cluster
 from orchestrator.run.runner import RunOptions, run_study
-from orchestrator.study.study_file import load_study
 from tests.integration.studies import keep_pools, with_pools, write_study
 
 

@@ -32,9 +32,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from orchestrator.check.loading import load_study
 from orchestrator.cli.app import main
 from orchestrator.design.plan import make_plan
-from orchestrator.study.study_file import load_study
 from results.ledger import Ledger
 from tests.docs.pages import DOCS, blocks, shell_lines
 from tests.integration.studies import command, environment, keep_pools, with_pools

@@ -12,7 +12,6 @@ import torch
 from orchestrator.cluster import trial_process
 from orchestrator.cluster.capacity import Room, living_nodes, refusals
 from orchestrator.cluster.trial_process import StudyTrainable
-from orchestrator.storage.place import Storage
 from orchestrator.study.sections import ResourcesSpec
 from results.ledger import Ledger
 
@@ -45,7 +44,7 @@ def test_trials_are_measured_packed_and_given_more_where_it_was_too_little(run, 
         return bundle(room, names, gpus)
 
     monkeypatch.setattr(Room, "bundle", told)
-    monkeypatch.setattr(Storage, "trainable", OnAGpu)
+    monkeypatch.setattr("orchestrator.cluster.shared_checkpoints.trainable_of", lambda storage: OnAGpu)
     (there,) = living_nodes(ray)
     assert refusals(ResourcesSpec(gpus=there["GPU"]), [()]) == [], (
         "a plan judges the cluster that this process is connected to"

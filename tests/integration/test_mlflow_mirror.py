@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.common.mirror_status import MirrorStatus
 from orchestrator.mirror import (
     MirrorError,
     MLflowStore,
@@ -31,7 +32,7 @@ from orchestrator.mirror import (
 )
 from orchestrator.mirror import store as store_module
 from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, NOTE_TAG, PARENT_TAG
-from orchestrator.run.mirror_process import MirrorProcess, MirrorStatus
+from orchestrator.run.mirror_process import MirrorProcess
 from orchestrator.storage.object_store import RemoteFolder
 from results.manifest import StudyManifest
 from results.packed import PackedCurves

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
+from orchestrator.check.loading import load_study
 from orchestrator.design.arms import derive_arms
-from orchestrator.study.study_file import load_study
 from tests.docs.pages import README, ROOT, blocks, shell_lines
 
 pytestmark = pytest.mark.filterwarnings("ignore")

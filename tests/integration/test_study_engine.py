@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
+from orchestrator.check.loading import load_study
 from orchestrator.engine.budgets import RunLimits
 from orchestrator.engine.changes import ChangedSinceRecorded
 from orchestrator.run.runner import RunOptions, run_study
-from orchestrator.study.study_file import load_study
 from results.ledger import Ledger
 from results.manifest import StudyManifest
 from results.report import load_table

@@ -15,10 +15,10 @@ import yaml
 from PIL import Image
 from rich.console import Console
 
+from orchestrator.check.loading import LoadedStudy, load_study
 from orchestrator.cli.app import main
 from orchestrator.ssl import synthesis
 from orchestrator.ssl.synthesis import SynthesisFailed, SynthesisOptions, synthesize
-from orchestrator.study.study_file import LoadedStudy, load_study
 from trainables.data import DATASETS
 from trainables.data.image_folder import read_class_folders
 

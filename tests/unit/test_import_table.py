@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -78,11 +79,75 @@ def test_the_table_names_places_that_exist():
             assert (ROOT / place).is_file()
 
 
-def test_modules_stay_small():
-    long = {p.name: n for p in modules() if (n := p.read_text(encoding="utf-8").count("\n")) > 400}
-    assert not long
-    algorithms = (ROOT / "trainables" / "algorithms").glob("*.py")
-    assert not {p.name for p in algorithms if p.read_text(encoding="utf-8").count("\n") > 250}
+ROOMS = {  # a room imports what stands before it in its row; `ssl` may import all of them
+    "orchestrator": (
+        *("common", "study", "design", "check", "storage", "engine", "cluster", "forecast", "mirror", "run", "browse"),
+        "cli",
+    )
+}
+BUILT_IN = "ssl"
+KNOWS_TASKS = "orchestrator.common.task"
+"""The one module outside of `ssl` that imports it."""
+LARGEST_ROOM = 20
+
+
+def named(package: str) -> dict[str, Path]:
+    """Modules by their names."""
+    places = {p.relative_to(ROOT).with_suffix(""): p for p in sorted((ROOT / package).rglob("*.py"))}
+    return {".".join(place.parts).removesuffix(".__init__"): path for place, path in places.items()}
+
+
+@lru_cache
+def arrows(package: str) -> frozenset[tuple[str, str]]:
+    """(importer, imported) modules of a package, imports inside of functions and for types alone included."""
+    modules = named(package)
+    found = set()
+    for name, path in modules.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {(name, alias.name) for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                found |= {(name, full if full in modules else str(node.module)) for full in inner}
+    return frozenset((one, other) for one, other in found if other in modules and one != other)
+
+
+def room(module: str) -> str:
+    """Empty for what stands outside of rooms: the package itself and its command."""
+    return "".join(module.split(".")[1:2]).replace("__main__", "")
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_only_what_stands_before_them(package: str) -> None:
+    order = ROOMS[package]
+    wrong = [
+        f"{one} imports {other}"
+        for one, other in arrows(package)
+        if room(other)
+        and room(one) not in ("", BUILT_IN, room(other))
+        and one != KNOWS_TASKS
+        and (room(other) == BUILT_IN or order.index(room(other)) > order.index(room(one)))
+    ]
+    assert not sorted(wrong)
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_no_module_stands_outside_of_a_room(package: str) -> None:
+    loose = {path.name for path in (ROOT / package).glob("*.py")}
+    assert loose <= {"__init__.py", "__main__.py"}
+    rooms = {path.parent.relative_to(ROOT / package).parts[0] for path in (ROOT / package).glob("*/**/*.py")}
+    assert rooms == {*ROOMS[package], BUILT_IN}
+    for one in rooms:
+        assert len([p for p in (ROOT / package / one).glob("*.py") if p.name != "__init__.py"]) <= LARGEST_ROOM, one
+
+
+@pytest.mark.parametrize("package", ["orchestrator", "trainables", "search_spaces"])
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    waiting = {name: {b for a, b in arrows(package) if a == name != KNOWS_TASKS} for name in named(package)}
+    while free := [name for name, needs in waiting.items() if not needs & waiting.keys()]:
+        for name in free:
+            del waiting[name]
+    assert not waiting, f"these, or what they import, import each other: {', '.join(sorted(waiting))}"
 
 
 def test_every_console_shows_text_as_it_is():

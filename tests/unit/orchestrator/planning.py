@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from orchestrator.check.loading import LoadedStudy, load_study
 from orchestrator.common.folders import StudyFolders
 from orchestrator.design.plan import Plan, make_plan
 from orchestrator.engine.driver import StudyDriver
 from orchestrator.engine.state import StudyState
-from orchestrator.study.study_file import LoadedStudy, load_study
 from results.ledger import Ledger
 from results.records import TrialRecord
 from tests.integration.studies import write_study

@@ -17,7 +17,7 @@ from orchestrator.design.plan import Plan, make_plan
 from orchestrator.engine.driver import StudyDriver
 from orchestrator.engine.slots import Slot
 from orchestrator.engine.state import StudyState
-from orchestrator.study.study_file import StudySpec
+from orchestrator.study.spec import StudySpec
 from results.manifest import StudyManifest
 from results.origins import Origin
 from results.records import TrialRecord

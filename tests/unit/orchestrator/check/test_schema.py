@@ -10,11 +10,12 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
+from orchestrator.check.loading import load_study
 from orchestrator.check.schema import schema_text, study_schema
 from orchestrator.common.errors import InputError
 from orchestrator.design.plan import make_plan
 from orchestrator.study.overrides import apply_overrides
-from orchestrator.study.study_file import StudySpec, load_study
+from orchestrator.study.spec import StudySpec
 from orchestrator.study.yaml_source import parse
 from trainables.algorithms import ALGORITHMS
 from trainables.data import DATASETS, GENERATORS

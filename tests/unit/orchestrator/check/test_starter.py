@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 from typer.testing import CliRunner
 
+from orchestrator.check.loading import load_study
 from orchestrator.check.schema import study_schema
 from orchestrator.check.starter import StudyStart, ask_for, start_study, study_text
 from orchestrator.cli import app
 from orchestrator.common.errors import AblateError, InputError
 from orchestrator.design.arms import derive_arms
 from orchestrator.design.plan import make_plan
-from orchestrator.study.study_file import load_study
 from orchestrator.study.yaml_source import parse
 from trainables.algorithms import ALGORITHMS
 from trainables.data import DATASETS

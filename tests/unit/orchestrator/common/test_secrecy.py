@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.check.loading import load_study
 from orchestrator.common.errors import InputError
 from orchestrator.common.secrecy import secrets_in
-from orchestrator.study.study_file import load_study
 from tests.integration.studies import write_study
 
 ENVIRONMENT = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.design.arms import arm_parameters, crossed_parts, derive_arms, parts_of
 from orchestrator.design.designs import add_one_in, factorial, leave_one_out, one_at_a_time, pairs
-from orchestrator.study.study_file import StudySpec
+from orchestrator.study.spec import StudySpec
 from results.manifest import ArmInfo
 from results.path import arms_of_path
 from tests.unit.results.factories import manifest

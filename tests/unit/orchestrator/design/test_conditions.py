@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.design.conditions import changes_of, infos, make_condition
-from orchestrator.study.study_file import StudySpec
+from orchestrator.design.conditions import changes_of, conditions_of, infos, make_condition
+from orchestrator.study.spec import StudySpec
 from trainables.specs import DataSpec, TrainingSpec
 
 DATA, TRAINING = DataSpec(dataset="digits"), TrainingSpec()
@@ -17,7 +17,7 @@ def names(conditions: Any, **data: Any) -> list[str]:
     spec = StudySpec(
         study="t", question="q", method="rsmatch", data={"dataset": "digits", **data}, conditions=conditions
     )  # type: ignore[arg-type]
-    return [c.info.name for c in spec.condition_list()]
+    return [c.info.name for c in conditions_of(spec)]
 
 
 def test_without_conditions_there_is_the_studys_own() -> None:
@@ -37,7 +37,7 @@ def test_a_list_is_its_entries_in_order_with_titles_of_their_own() -> None:
         {"training.steps": 40},
     ]
     spec = StudySpec(study="t", question="q", method="rsmatch", data={"dataset": "digits"}, conditions=entries)  # type: ignore[arg-type]
-    found = spec.condition_list()
+    found = conditions_of(spec)
     assert [c.info.name for c in found] == [
         "digits-4l-50s-steps=80",
         "digits-4l-50s-generators=vae",
@@ -88,7 +88,7 @@ def test_a_value_out_of_range_is_refused() -> None:
 
 def alone(entries: Any, **data: Any) -> list[str]:
     spec = StudySpec(study="t", question="q", method="rsmatch", data={"dataset": "digits", **data}, conditions=entries)  # type: ignore[arg-type]
-    return [info.real_only for info in infos(spec.condition_list())]
+    return [info.real_only for info in infos(conditions_of(spec))]
 
 
 def test_a_condition_knows_the_one_with_its_real_images_alone() -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cluster.gpu_memory import GpuShares
-from orchestrator.cluster.trial_process import GPU_ENERGY, GPU_MEMORY
 from orchestrator.common.folders import StudyFolders
 from orchestrator.design.plan import make_plan
 from orchestrator.engine.driver import RETRIES_OF_LOST_PROCESSES, StudyDriver
+from orchestrator.engine.gpu_memory import GpuShares
+from orchestrator.engine.payload import GPU_ENERGY, GPU_MEMORY
 from orchestrator.engine.state import StudyState
 from results.ledger import Ledger
 from tests.unit.orchestrator.planning import small_study

@@ -15,13 +15,13 @@ import pytest
 import yaml
 from rich.console import Console
 
+from orchestrator.check.loading import load_study
 from orchestrator.common.folders import StudyFolders
 from orchestrator.design.plan import make_plan
 from orchestrator.engine.driver import StudyDriver
 from orchestrator.engine.state import StudyState
 from orchestrator.run import live_view as views
 from orchestrator.run.live_view import StudyView, running_text
-from orchestrator.study.study_file import load_study
 from results.ledger import Ledger
 from results.records import TrialRecord
 from tests.waiting import eventually

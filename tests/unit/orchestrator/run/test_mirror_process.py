@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.run.mirror_process import PROGRESS_NAME, MirrorProcess, MirrorStatus, has_everything, tracking_uri
+from orchestrator.common.mirror_status import PROGRESS_NAME, MirrorStatus
+from orchestrator.run.mirror_process import MirrorProcess, has_everything, tracking_uri
 
 
 def test_the_driver_side_does_not_import_mlflow() -> None:

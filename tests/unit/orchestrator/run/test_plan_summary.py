@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from orchestrator.check.loading import load_study
 from orchestrator.engine.state import StudyState
 from orchestrator.forecast.forecast import ForecastOptions
 from orchestrator.run.plan_summary import plan_table, summarise_plan
-from orchestrator.study.study_file import load_study
 from tests.unit.orchestrator.planning import make_plan, run_made_up_trials, small_study
 
 ROOT = Path(__file__).parents[4]

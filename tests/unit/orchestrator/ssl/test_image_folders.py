@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestrator.check.loading import LoadedStudy, load_study
 from orchestrator.cli.listing import listing
 from orchestrator.common.errors import InputError
+from orchestrator.design.conditions import conditions_of
 from orchestrator.design.plan import make_plan
 from orchestrator.ssl.image_folders import place_image_folders
-from orchestrator.study.study_file import LoadedStudy, load_study
 from tests.contract.made_up import made_up_folder
 
 
@@ -99,12 +100,12 @@ def test_conditions_may_name_folders(listed: bool, pets: Path, tmp_path: Path) -
     names = ["folder:pets", "folder:more/birds", "digits"]
     conditions = [{"data.dataset": n} for n in names] if listed else {"data.dataset": names}
     study = load(tmp_path, conditions=conditions).spec
-    assert [c.info.name for c in study.condition_list()] == [
+    assert [c.info.name for c in conditions_of(study)] == [
         "folder-pets-2l-50s",
         "folder-birds-2l-50s",
         "digits-2l-50s",
     ]
-    assert [c.data.dataset for c in study.condition_list()][1] == f"folder:{tmp_path / 'more' / 'birds'}"
+    assert [c.data.dataset for c in conditions_of(study)][1] == f"folder:{tmp_path / 'more' / 'birds'}"
 
 
 def test_two_folders_of_one_name_are_told_to_be_renamed(pets: Path, tmp_path: Path) -> None:
@@ -171,9 +172,9 @@ def test_a_folder_of_synthetic_images_is_planned(made: Path, tmp_path: Path) -> 
 def test_the_name_of_a_condition_has_no_place_in_it(made: Path, tmp_path: Path) -> None:
     conditions = {"data.generators": [["vae"], ["vae", "folder:made"]]}
     study = load(tmp_path, **with_made(tmp_path, "pca", conditions=conditions)).spec
-    names = [c.info.name for c in study.condition_list()]
+    names = [c.info.name for c in conditions_of(study)]
     assert names == ["digits-2l-10s-generators=vae", "digits-2l-10s-generators=vae+folder-made"]
-    assert study.condition_list()[1].info.title.endswith("generators vae+folder:made")
+    assert conditions_of(study)[1].info.title.endswith("generators vae+folder:made")
 
 
 def test_all_that_is_wrong_with_synthetic_images_is_said_at_once(made: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from orchestrator.common.errors import InputError
 from orchestrator.design.arms import derive_arms
-from orchestrator.study.study_file import load_study
+from orchestrator.check.loading import load_study
 try:
     print(len(derive_arms(load_study(Path(sys.argv[1])).spec).arms), "arms")
 except InputError as error:

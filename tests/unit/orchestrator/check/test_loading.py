@@ -13,12 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import trainables.data
+from orchestrator.check.loading import LoadedStudy, load_study
 from orchestrator.check.study_rules import smallest_p
 from orchestrator.common.errors import InputError
 from orchestrator.design.arms import derive_arms
+from orchestrator.design.conditions import conditions_of
 from orchestrator.study.overrides import apply_overrides
 from orchestrator.study.sections import OBJECTIVES, DesignName, SamplerName
-from orchestrator.study.study_file import LoadedStudy, StudySpec, load_study
+from orchestrator.study.spec import StudySpec
 from orchestrator.study.yaml_source import parse
 from trainables.algorithms import ALGORITHMS
 
@@ -768,7 +770,7 @@ def test_overrides_stand_in_for_the_files_values(study: Study) -> None:
 )
 def test_an_override_reaches_names_that_hold_dots(study: Study, override: str) -> None:
     for text in (MINIMAL, MINIMAL + "conditions: {data.contamination: [0.25, 0.75]}\n"):
-        conditions = study.load(text, override).spec.condition_list()
+        conditions = conditions_of(study.load(text, override).spec)
         assert [c.data.contamination for c in conditions] == [0, 0.5]
 
 
@@ -890,7 +892,7 @@ def judge(study: Study, text: str | bytes, *overrides: str) -> None:
         assert len({a.name for a in arms}) == len(arms)
         for arm in arms:
             loaded.spec.searched(arm.algorithm, arm.off, arm.values)
-        assert len({c.info.name for c in loaded.spec.condition_list()}) == len(loaded.spec.condition_list())
+        assert len({c.info.name for c in conditions_of(loaded.spec)}) == len(conditions_of(loaded.spec))
     assert all(line.isprintable() for line in lines)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator.cluster.trial_process import StudyTrainable
 from orchestrator.storage.object_store import RemoteError, RemoteFolder
+from orchestrator.storage.place import RemoteStorage, Storage
 from orchestrator.storage.pool_cache import PoolCache
 from orchestrator.storage.working_copy import runs_folder
 from trainables.files import TEMPORARY_PREFIX, checkpoint_path
@@ -103,3 +104,8 @@ class RoamingTrainable(StudyTrainable):
         if hasattr(self, "_scratch"):
             shutil.rmtree(self._scratch, ignore_errors=True)
         super().cleanup()
+
+
+def trainable_of(storage: Storage) -> type[StudyTrainable]:
+    """What runs a trial whose checkpoints are in this storage."""
+    return RoamingTrainable if isinstance(storage, RemoteStorage) else StudyTrainable

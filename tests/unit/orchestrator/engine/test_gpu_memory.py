@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cluster.gpu_memory import FILE_NAME, MOST_PER_GPU, GpuShares, share_of
+from orchestrator.engine.gpu_memory import FILE_NAME, MOST_PER_GPU, GpuShares, share_of
 
 GIB = 1 << 30
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.check.loading import LoadedStudy
 from orchestrator.cluster.capacity import living_nodes, request
 from orchestrator.cluster.connection import cluster
 from orchestrator.common.folders import StudyFolders
@@ -18,7 +19,6 @@ from orchestrator.design.plan import make_plan
 from orchestrator.run.runner import missing_blocks, missing_names, save_sample
 from orchestrator.ssl.building import build_pools, recognise_pools
 from orchestrator.storage.pool_cache import PoolCache
-from orchestrator.study.study_file import LoadedStudy
 from results.figures import load_pictures
 from results.plots.images import draw_pictures
 from trainables.data.recognition import Recognition, known_recognition
