@@ -34,9 +34,9 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from results.ledger import Ledger
-from results.records import TrialRecord
-from results.report import load_table
+from results.ledger.ledger import Ledger
+from results.records.trial_record import TrialRecord
+from results.report.writing import load_table
 from tests.integration.raylets import Raylets
 
 ROOT = Path(__file__).resolve().parents[1]

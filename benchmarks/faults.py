@@ -39,9 +39,9 @@ from typing import Any
 
 import yaml
 
-from results.ledger import Ledger, LedgerDamaged
-from results.records import TrialRecord
-from results.report import load_table
+from results.ledger.ledger import Ledger, LedgerDamaged
+from results.records.trial_record import TrialRecord
+from results.report.writing import load_table
 
 KINDS = ("driver", "actor", "raylet", "gcs", "sigterm", "disk", "part", "checkpoint", "clock")
 PROCESSES = {"actor": "ray::AblationTr", "raylet": "raylet", "gcs": "gcs_server"}

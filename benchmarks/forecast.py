@@ -38,8 +38,8 @@ from orchestrator.engine.timings import Calibration, TrialTimings
 from orchestrator.forecast.calibration import calibrate
 from orchestrator.forecast.cost import PROCESS_SECONDS
 from orchestrator.forecast.forecast import ForecastOptions, forecast
-from results.ledger import Ledger
-from results.records import TrialRecord
+from results.ledger.ledger import Ledger
+from results.records.trial_record import TrialRecord
 
 ROOT = Path(__file__).parents[1]
 

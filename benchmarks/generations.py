@@ -41,7 +41,7 @@ from orchestrator.forecast.forecast import MemoryLedger
 from orchestrator.forecast.trial_simulation import RandomSuggestions, RecordedCourses
 from orchestrator.forecast.virtual_cluster import ClusterShape, VirtualCluster
 from orchestrator.storage.place import Storage
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "studies" / "digits.yaml"

@@ -23,9 +23,9 @@ from statistics import median
 
 from memory import peak_mib
 
-from results.ledger import FILES_MERGED, MOST_ROWS, PARTS_MERGED, Ledger
-from results.ledger_parts import encode, to_table
-from results.records import TrialRecord
+from results.ledger.ledger import FILES_MERGED, MOST_ROWS, PARTS_MERGED, Ledger
+from results.ledger.parts import encode, to_table
+from results.records.trial_record import TrialRecord
 
 ARMS = 10
 APPENDS = 1000

@@ -35,7 +35,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from tests.integration.mlflow_studies import make_manifest, make_record
 
 PARAMS, CURVES, POINTS = 20, 5, 50

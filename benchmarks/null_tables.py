@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from results.comparison import lead
-from results.ranks import conditions_needed, critical_difference, friedman
-from results.robust import SEEDS_FOR_INTERVALS, improvement_interval, interquartile_mean, iqm_interval
-from results.statistics import ALPHA, Interval, holm, mean_interval, paired_difference
+from results.analysis.comparison import lead
+from results.analysis.robust import SEEDS_FOR_INTERVALS, improvement_interval, interquartile_mean, iqm_interval
+from results.statistics.paired import ALPHA, Interval, holm, mean_interval, paired_difference
+from results.statistics.ranks import conditions_needed, critical_difference, friedman
 
 Array = NDArray[np.float64]
 Noise = Callable[[np.random.Generator, tuple[int, ...]], Array]
@@ -197,12 +197,12 @@ def draw_errors(random: np.random.Generator, noise: str, shape: tuple[int, int, 
 
 
 def sign_flip_ps(differences: Array) -> Array:
-    """`results.statistics.sign_flip_p` of each row [..., seeds]: all sign flips of all rows in one product of matrices."""
+    """`results.statistics.paired.sign_flip_p` of each row [..., seeds]: all sign flips of all rows in one product of matrices."""
     return 2 * _shares(np.abs(differences), np.abs(differences.sum(axis=-1)))
 
 
 def equivalence_ps(differences: Array) -> Array:
-    """`results.statistics.equivalence_p` of each row [..., seeds] with `MARGIN`."""
+    """`results.statistics.paired.equivalence_p` of each row [..., seeds] with `MARGIN`."""
     above, below = differences + MARGIN, MARGIN - differences
     return np.maximum(_shares(np.abs(above), above.sum(axis=-1)), _shares(np.abs(below), below.sum(axis=-1)))
 
@@ -237,7 +237,7 @@ def covers(values: Array) -> NDArray[np.bool_]:
 
 
 def false_bests(errors: Array) -> float:
-    """Share of tables [tables, arms, seeds] in which `results.comparison.lead` calls an arm better than all others."""
+    """Share of tables [tables, arms, seeds] in which `results.analysis.comparison.lead` calls an arm better than all others."""
     order = np.argsort(errors.mean(axis=2), axis=1)[:, :2, None]
     best, runner_up = (np.take_along_axis(errors, order[:, [place]], axis=1)[:, 0] for place in (0, 1))
     # an arm is clear only if its difference to the runner-up holds, and most tables fail there: no need to ask further
@@ -356,7 +356,7 @@ def _check_table(errors: Array, p: Array, small: Array, means: NDArray[np.bool_]
     same &= np.allclose([difference.p for difference in found], p, rtol=1e-12)
     same &= np.allclose([difference.p_negligible or 0.0 for difference in found], small, rtol=1e-12)
     if not same:
-        raise ArithmeticError("the simulation and results.statistics disagree")
+        raise ArithmeticError("the simulation and results.statistics.paired disagree")
 
 
 def _holds(interval: Interval | None, truth: float) -> bool:

@@ -206,7 +206,7 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
     from orchestrator.run.mirror_process import MirrorProcess
     from orchestrator.run.runner import manifest
     from orchestrator.storage.place import Storage
-    from results.ledger import Ledger
+    from results.ledger.ledger import Ledger
 
     file = folder / "overhead.yaml"
     settings = {**STUDY, "search": {**STUDY["search"], "trials": trials - 1}}  # type: ignore[dict-item]

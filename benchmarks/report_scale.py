@@ -24,10 +24,10 @@ from pathlib import Path
 from ledger_scale import made_up_record
 from memory import peak_mib
 
-from results.ledger_parts import encode, to_table
-from results.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
-from results.origins import origin_of
-from results.records import TrialRecord
+from results.ledger.parts import encode, to_table
+from results.records.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
+from results.records.origins import origin_of
+from results.records.trial_record import TrialRecord
 
 SHAPES = {1_000: (5, 1), 10_000: (10, 5), 100_000: (50, 10)}
 """Arms and conditions by number of records."""
@@ -132,7 +132,7 @@ def write_group(ledger: Path, group: list[TrialRecord]) -> None:
 def report(folder: Path) -> dict[str, float]:
     """Seconds, peak MiB, and the size of the page in MB, of one report in this process."""
     began, worked = time.perf_counter(), time.process_time()
-    from results.report import write_report
+    from results.report.writing import write_report
 
     written = write_report(folder)
     seconds, cpu = time.perf_counter() - began, time.process_time() - worked

@@ -31,9 +31,9 @@ from orchestrator.common.folders import StudyFolders
 from orchestrator.design.plan import make_plan
 from orchestrator.engine.driver import StudyDriver
 from orchestrator.engine.state import StudyState
-from results.ledger import MOST_ROWS, Ledger
-from results.ledger_parts import encode, to_table
-from results.records import TrialRecord
+from results.ledger.ledger import MOST_ROWS, Ledger
+from results.ledger.parts import encode, to_table
+from results.records.trial_record import TrialRecord
 
 ARMS, TUNING, SEEDS = 8, 10, 40
 MISSING = 25

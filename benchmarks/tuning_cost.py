@@ -51,9 +51,9 @@ from orchestrator.design.plan import Plan, make_plan
 from orchestrator.engine.driver import StudyDriver
 from orchestrator.engine.state import StudyState
 from orchestrator.study.sections import FIRST_TUNING_SEED, SearchSpec
-from results.ledger import Ledger
-from results.records import TrialRecord
-from results.selection import candidates
+from results.ledger.ledger import Ledger
+from results.records.selection import candidates
+from results.records.trial_record import TrialRecord
 from trainables.configuration import content_hash
 from trainables.data import DATASETS
 from trainables.data.seed_block import SeedBlock, load_seed_block

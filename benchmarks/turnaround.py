@@ -13,8 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 
-from results.ledger import Ledger
-from results.records import TrialRecord
+from results.ledger.ledger import Ledger
+from results.records.trial_record import TrialRecord
 
 
 def gaps(records: list[TrialRecord]) -> list[tuple[float, TrialRecord]]:

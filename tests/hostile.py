@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from results.ledger_parts import JSON_COLUMNS, SCHEMA, encode, to_table
-from results.manifest import StudyManifest
-from results.records import TrialRecord
+from results.ledger.parts import JSON_COLUMNS, SCHEMA, encode, to_table
+from results.records.manifest import StudyManifest
+from results.records.trial_record import TrialRecord
 from tests.unit.results.factories import ARMS, manifest, study_records
 
 MARK = "pwned"

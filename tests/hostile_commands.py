@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 from hypothesis import strategies as st
 
-from results.report import write_report
+from results.report.writing import write_report
 from tests.hostile import CELLS, EDITS, Watch, tampered_manifest, tampered_part
 from tests.integration.studies import write_study
 from tests.unit.results.factories import features, pictures, study_records

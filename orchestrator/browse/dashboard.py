@@ -20,11 +20,11 @@ from orchestrator.browse.ui import LOOPBACK
 from orchestrator.common.errors import AblateError, quoted
 from orchestrator.engine.search import STATES
 from orchestrator.study.spec import StudySpec
-from results.cells import CellRecords, select_records
-from results.ledger import Ledger
-from results.manifest import MANIFEST_NAME, CellInfo, RangeInfo, StudyManifest
-from results.records import TrialRecord
-from results.selection import objective
+from results.ledger.ledger import Ledger
+from results.records.cell_records import CellRecords, select_records
+from results.records.manifest import MANIFEST_NAME, CellInfo, RangeInfo, StudyManifest
+from results.records.selection import objective
+from results.records.trial_record import TrialRecord
 from search_spaces import Choice, FloatRange, IntRange, Range, contains
 from search_spaces.distributions import distributions
 

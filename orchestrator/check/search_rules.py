@@ -14,7 +14,7 @@ from orchestrator.common.errors import did_you_mean, quoted
 from orchestrator.study.sections import OBJECTIVES
 from orchestrator.study.type_messages import Finding
 from orchestrator.study.yaml_source import KeyPath, describe
-from results.constraints import parse_constraint
+from results.records.constraints import parse_constraint
 from search_spaces import Choice, Range, contains, parse_range
 from trainables.algorithms import ALGORITHMS
 

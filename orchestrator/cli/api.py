@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.check.loading import LoadedStudy
 from orchestrator.check.loading import load_study as _load
 from orchestrator.study.spec import StudySpec
-from results.tables import MainTable
+from results.analysis.main_table import MainTable
 
 if TYPE_CHECKING:
     from orchestrator.design.plan import Plan
-    from results.records import TrialRecord
+    from results.records.trial_record import TrialRecord
 
 
 def load_study(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> LoadedStudy:
@@ -108,7 +108,7 @@ class StudyResult:
 
     def ledger(self) -> Any:
         """All records as a pyarrow Table; nested values are JSON text."""
-        from results.ledger import Ledger
+        from results.ledger.ledger import Ledger
 
         return Ledger(self.folder / "ledger").table()
 
@@ -118,7 +118,7 @@ class StudyResult:
 
     def records(self) -> list[TrialRecord]:
         """All records, typed."""
-        from results.ledger import Ledger
+        from results.ledger.ledger import Ledger
 
         return Ledger(self.folder / "ledger").records()
 
@@ -185,7 +185,7 @@ def run(
     from orchestrator.engine.budgets import RunLimits
     from orchestrator.run.runner import RunOptions, run_study
     from orchestrator.storage.working_copy import runs_folder
-    from results.report import write_report
+    from results.report.writing import write_report
 
     if accept_mixed and rerun:
         raise ValueError("accept_mixed and rerun exclude each other; give one")
@@ -230,8 +230,8 @@ def _loaded(study: LoadedStudy | StudySpec | str | Path | Mapping[str, Any]) -> 
 
 
 def _result(folder: Path, table: MainTable | None = None, **known: Any) -> StudyResult:
-    from results.report import load_table
-    from results.verdict import verdict
+    from results.report.writing import load_table
+    from results.words.verdict import verdict
 
     table = table or load_table(folder)
     return StudyResult(folder=folder, table=table, verdict=tuple(verdict(table)), **known)

@@ -17,9 +17,9 @@ from orchestrator.common.errors import AblateError, did_you_mean, quoted
 from orchestrator.common.printing import complain, new_console, print_json, show_report
 
 if TYPE_CHECKING:
-    from results.columns import TableStyle
-    from results.moves import State
-    from results.report import Report
+    from results.report.writing import Report
+    from results.sheets.study_comparison import State
+    from results.words.columns import TableStyle
 
 
 def report(
@@ -95,7 +95,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Which cells moved between two studies, or between two commits of one, by how much, and is it noise."""
-    from results.moves import moves, moves_sheet, moves_verdict
+    from results.sheets.study_comparison import moves, moves_sheet, moves_verdict
 
     with data_errors():
         found = moves(_state(before, runs), _state(after, runs))
@@ -103,7 +103,7 @@ def compare(
     if as_json:
         print_json({"verdict": moves_verdict(found), "cells": [dict(line.values) for line in sheet.lines]})
         return
-    from results.render.terminal import render_sheet
+    from results.report.terminal import render_sheet
 
     console = new_console()
     if found.moves:
@@ -113,10 +113,10 @@ def compare(
 
 
 def _state(text: str, runs: Path) -> State:
-    from results.ledger import Ledger
-    from results.manifest import MANIFEST_NAME, StudyManifest
-    from results.moves import NoSuchCommit, state_of
-    from results.report import LEDGER_FOLDER
+    from results.ledger.ledger import Ledger
+    from results.records.manifest import MANIFEST_NAME, StudyManifest
+    from results.report.writing import LEDGER_FOLDER
+    from results.sheets.study_comparison import NoSuchCommit, state_of
 
     name, _, commit = text.partition("@")
     folder = Path(name) if (Path(name) / MANIFEST_NAME).is_file() else study_dir(name, runs)
@@ -128,7 +128,7 @@ def _state(text: str, runs: Path) -> State:
 
 
 def _style(text: str | None, decimals: int | None) -> TableStyle:
-    from results.columns import StyleError, TableStyle, parse_style
+    from results.words.columns import StyleError, TableStyle, parse_style
 
     if text is None:
         return TableStyle(decimals=decimals)
@@ -143,7 +143,7 @@ def _style(text: str | None, decimals: int | None) -> TableStyle:
 def _write(
     folder: Path, only: Collection[str], style: TableStyle, on_progress: Callable[[str], None] = lambda _: None
 ) -> Report:
-    from results.report import NoSuchPart, write_report
+    from results.report.writing import NoSuchPart, write_report
 
     try:
         return write_report(folder, only, style, on_progress)

@@ -21,7 +21,7 @@ from orchestrator.cluster.shipping import stage_code
 from orchestrator.common.errors import AblateError, StudyNotFound, did_you_mean
 from orchestrator.storage.object_store import RemoteFolder, is_remote
 from orchestrator.storage.transfer import unpack
-from results.documents import parse
+from results.records.documents import parse
 
 STUDY_KEY, RUNS_KEY = "ablate.study", "ablate.runs"
 ASKED_SECONDS = 600.0

@@ -10,8 +10,9 @@ import os
 import re
 import resource
 import secrets
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -166,8 +167,21 @@ def _session_folder() -> Iterator[Path]:
         yield folder
 
 
-def session_bases() -> list[Path]:
-    """Folders below which a session's may lie, at least one. Raises AblateError and LocalRayFailed where none serves."""
+def seems_writable(base: Path) -> bool:
+    """Whether folders can probably be made there; nothing is written."""
+    try:
+        return base.is_dir() and os.access(base, os.W_OK | os.X_OK) and shutil.disk_usage(base).free > 0
+    except OSError:
+        return False
+
+
+def session_bases(writable: Callable[[Path], bool] | None = None) -> list[Path]:
+    """Folders below which a session's may lie, at least one. Raises AblateError and LocalRayFailed where none serves.
+
+    Args:
+        writable: Whether a folder can be made in another; by default it is tried.
+    """
+    writable = writable or _writable
     wanted = os.environ.get(_OWN_FOLDER)
     if wanted:
         base = Path(wanted).absolute()
@@ -176,10 +190,10 @@ def session_bases() -> list[Path]:
                 f"{_OWN_FOLDER}: {base} is too long for the sockets that Ray makes below it ({len(os.fsencode(base))} bytes "
                 f"of at most {LONGEST_BASE}); name a shorter one, or leave it away"
             )
-        if not _writable(base):
+        if not writable(base):
             raise AblateError(f"{_OWN_FOLDER}: {base} is no folder that can be written; name one, or leave it away")
         return [base]
-    if bases := [base for base in _bases() if _short(base) and _writable(base)]:
+    if bases := [base for base in _bases() if _short(base) and writable(base)]:
         return bases
     raise LocalRayFailed(
         f"Ray needs a folder for its sockets, and none of {', '.join(map(str, _bases()))} is short ({LONGEST_BASE} bytes) and "

@@ -19,7 +19,7 @@ from orchestrator.common.temporary_folders import scratch_folder
 from orchestrator.engine.driver import StudyDriver
 from orchestrator.engine.payload import KEEP_MODEL
 from orchestrator.engine.slots import is_first_evaluation
-from results.records import TrialRecord
+from results.records.trial_record import TrialRecord
 from trainables.algorithms import module_folders
 from trainables.data.shared_images import SharedBlock
 from trainables.specs import TrialSpec

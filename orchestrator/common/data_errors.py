@@ -14,9 +14,9 @@ class data_errors:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: Any) -> None:
-        from results.ledger import LedgerDamaged
-        from results.manifest import ManifestDamaged
-        from results.packed import ContentDamaged
+        from results.ledger.compact_values import ContentDamaged
+        from results.ledger.ledger import LedgerDamaged
+        from results.records.manifest import ManifestDamaged
         from trainables.data.datasets import DatasetDamaged, DatasetMissing
 
         if isinstance(problem, LedgerDamaged | ManifestDamaged | ContentDamaged | DatasetDamaged | DatasetMissing):

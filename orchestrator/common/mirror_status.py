@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from results.documents import read_document
+from results.records.documents import read_document
 from trainables.files import write_atomically
 
 PROGRESS_NAME = "log/mirror.json"

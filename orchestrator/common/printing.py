@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from results.columns import TableStyle
-    from results.report import Report
-    from results.tables import MainTable
+    from results.analysis.main_table import MainTable
+    from results.report.writing import Report
+    from results.words.columns import TableStyle
 
 
 def plain_console(**options: Any) -> Console:
@@ -65,9 +65,9 @@ def show_report(
         again: Write one also where there is one.
         style: Columns and decimals of the table; None for the usual ones.
     """
-    from results.columns import AS_USUAL
-    from results.render.terminal import render_terminal
-    from results.report import load_table, write_report
+    from results.report.terminal import render_terminal
+    from results.report.writing import load_table, write_report
+    from results.words.columns import AS_USUAL
 
     page = folder / "report" / "report.html"
     if written is None and (again or not page.exists()):
@@ -81,14 +81,14 @@ def show_report(
 
 def show_verdict(folder: Path, *, written: Report | None) -> None:
     """Print a study's answer in words and nothing else."""
-    from results.report import load_table
+    from results.report.writing import load_table
 
     _print_answer(new_console(), written.table if written else load_table(folder))
 
 
 def _print_answer(console: Console, table: MainTable) -> None:
     """The answer in words, each of its headings once."""
-    from results.verdict import answers
+    from results.words.verdict import answers
 
     for title, passages in answers(table):
         if title:

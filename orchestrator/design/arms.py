@@ -20,7 +20,7 @@ from orchestrator.design.designs import (
     one_at_a_time,
     pairs,
 )
-from results.manifest import ArmInfo, Factor, Factorial, LeftOut
+from results.records.manifest import ArmInfo, Factor, Factorial, LeftOut
 from trainables.algorithms import ALGORITHMS, Algorithm, closure, inactive_parameters
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Any
 from orchestrator.design.arms import arm_parameters
 from orchestrator.design.conditions import Condition
 from orchestrator.study.sections import SearchSpec
-from results.manifest import ArmInfo, CellInfo, RangeInfo
-from results.origins import Origin
+from results.records.manifest import ArmInfo, CellInfo, RangeInfo
+from results.records.origins import Origin
 from search_spaces import Choice, Range, data_fields
 from trainables.configuration import content_hash
 from trainables.specs import DataSpec, Phase, Stage, TrialSpec

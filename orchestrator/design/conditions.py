@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 from orchestrator.study.spec import StudySpec
-from results.manifest import ConditionInfo
+from results.records.manifest import ConditionInfo
 from trainables.data import dataset_of
 from trainables.specs import DataSpec, TrainingSpec, without_place
 

@@ -8,7 +8,7 @@ from itertools import combinations, product
 from typing import Any
 
 from orchestrator.design.fractional_factorial import Fraction, fraction
-from results.manifest import BARE
+from results.records.manifest import BARE
 from trainables.algorithms import Component, closure
 
 

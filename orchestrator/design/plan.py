@@ -12,8 +12,8 @@ from orchestrator.design.arms import arm_parameters, derive_arms, names_of
 from orchestrator.design.cell import Cell
 from orchestrator.design.conditions import Condition, conditions_of
 from orchestrator.study.spec import StudySpec
-from results.manifest import ArmInfo, Factorial, LeftOut
-from results.origins import Origin
+from results.records.manifest import ArmInfo, Factorial, LeftOut
+from results.records.origins import Origin
 from search_spaces import DATA_PREFIX, Range, nearest
 from trainables.algorithms import ALGORITHMS
 from trainables.data.seed_block import data_fingerprint

@@ -9,8 +9,8 @@ from orchestrator.design.cell import Cell
 from orchestrator.engine.search import CellSearch, Search
 from orchestrator.engine.slots import Slot
 from orchestrator.engine.stopping import EarlierCurves
-from results.records import Curve, TrialRecord
-from results.selection import RecordIndex, charge, config_key, next_wave
+from results.records.selection import RecordIndex, charge, config_key, next_wave
+from results.records.trial_record import Curve, TrialRecord
 
 MOST_REPEATS = 100
 """Suggestions in a row that were all tried before, after which the space counts as searched."""

@@ -12,8 +12,8 @@ from orchestrator.engine.generations import GenerationTuning
 from orchestrator.engine.population import PopulationTuning
 from orchestrator.engine.search import CellSearch, Search
 from orchestrator.engine.slots import Slot, Tuning
-from results.records import Curve, TrialRecord
-from results.selection import Choice, RecordIndex, choose, taken_over, to_confirm
+from results.records.selection import Choice, RecordIndex, choose, taken_over, to_confirm
+from results.records.trial_record import Curve, TrialRecord
 from trainables.specs import Phase, TrialSpec
 
 Stage = Literal["waiting", "tuning", "confirming", "evaluating", "done", "blocked"]

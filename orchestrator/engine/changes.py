@@ -12,9 +12,9 @@ from typing import Literal
 from orchestrator.common.errors import AblateError
 from orchestrator.common.folders import DECISIONS_NAME
 from orchestrator.design.plan import Plan
-from results.documents import read_document
-from results.origins import Origin, origin_of
-from results.records import TrialRecord
+from results.records.documents import read_document
+from results.records.origins import Origin, origin_of
+from results.records.trial_record import TrialRecord
 from trainables.files import inside, write_atomically
 from trainables.source import source_files
 

@@ -16,9 +16,9 @@ from orchestrator.engine.open_trials import OpenTrials
 from orchestrator.engine.payload import GPU_ENERGY, GPU_MEMORY, MODEL, ran_out_of_memory
 from orchestrator.engine.slots import Slot, is_first_evaluation
 from orchestrator.engine.state import StudyState
-from results.ledger import Ledger
-from results.ledger_rows import RecordBuilder
-from results.records import Status, TrialRecord
+from results.ledger.ledger import Ledger
+from results.ledger.rows import RecordBuilder
+from results.records.trial_record import Status, TrialRecord
 from trainables.files import checkpoint_path, write_atomically
 from trainables.numbers import is_usable
 

@@ -8,8 +8,8 @@ from orchestrator.design.cell import Cell, StopLimits
 from orchestrator.engine.search import CellSearch, Search
 from orchestrator.engine.slots import Slot, copied
 from orchestrator.engine.stopping import EarlierCurves, first_stop
-from results.records import Curve, TrialRecord
-from results.selection import RecordIndex, config_key, extend, follow, next_wave
+from results.records.selection import RecordIndex, config_key, extend, follow, next_wave
+from results.records.trial_record import Curve, TrialRecord
 
 
 class GenerationTuning:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from results.documents import read_document
+from results.records.documents import read_document
 from trainables.files import write_atomically
 
 FILE_NAME = "gpu_memory.json"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.slots import Slot
-from results.documents import read_document
+from results.records.documents import read_document
 from trainables.files import write_atomically
 
 Open = tuple[int, Mapping[str, Any]]

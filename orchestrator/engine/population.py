@@ -15,8 +15,8 @@ from typing import Any
 from orchestrator.design.cell import Cell
 from orchestrator.engine.search import CellSearch, Search
 from orchestrator.engine.slots import Slot, copied
-from results.records import Curve, TrialRecord
-from results.selection import RecordIndex, extend, follow, next_wave
+from results.records.selection import RecordIndex, extend, follow, next_wave
+from results.records.trial_record import Curve, TrialRecord
 from search_spaces import Choice, IntRange, Range
 from trainables.algorithms import ALGORITHMS
 from trainables.seeds import stream_seed

@@ -9,9 +9,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.design.cell import Cell
-from results.constraints import parse_constraint
-from results.records import TrialRecord
-from results.selection import objective
+from results.records.constraints import parse_constraint
+from results.records.selection import objective
+from results.records.trial_record import TrialRecord
 from search_spaces import contains
 from trainables.lazy import LazyModule
 from trainables.seeds import stream_seed

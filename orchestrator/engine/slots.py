@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from orchestrator.design.cell import Cell
-from results.records import Curve, TrialRecord
+from results.records.trial_record import Curve, TrialRecord
 from trainables.configuration import content_hash
 from trainables.specs import Phase, TrialSpec
 

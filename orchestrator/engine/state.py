@@ -13,9 +13,9 @@ from orchestrator.engine.cell_state import CellState
 from orchestrator.engine.open_trials import Open
 from orchestrator.engine.search import CellSearch, Search
 from orchestrator.engine.slots import Slot
-from results.origins import Origin
-from results.records import Curve, TrialRecord
-from results.selection import RecordIndex
+from results.records.origins import Origin
+from results.records.selection import RecordIndex
+from results.records.trial_record import Curve, TrialRecord
 
 
 class StudyState:

@@ -7,7 +7,7 @@ from bisect import insort
 from collections.abc import Sequence
 
 from orchestrator.design.cell import StopLimits
-from results.records import Curve
+from results.records.trial_record import Curve
 
 
 class EarlierCurves:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.design.cell import Cell
-from results.records import TrialRecord
+from results.records.trial_record import TrialRecord
 from trainables.specs import Phase
 
 Array = NDArray[np.float64]

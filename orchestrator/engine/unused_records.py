@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from orchestrator.design.plan import Plan
 from orchestrator.engine.state import StudyState
-from results.records import TrialRecord
+from results.records.trial_record import TrialRecord
 
 
 def unused_records(state: StudyState, records: Iterable[TrialRecord]) -> list[TrialRecord]:

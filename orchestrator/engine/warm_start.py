@@ -12,11 +12,11 @@ from orchestrator.design.conditions import conditions_of
 from orchestrator.design.plan import WarmStart
 from orchestrator.storage.working_copy import bring_study
 from orchestrator.study.spec import StudySpec
-from results.cells import CellRecords, select_records
-from results.documents import read_document
-from results.ledger import Ledger
-from results.manifest import ConditionInfo, ManifestDamaged, StudyManifest
-from results.selection import candidates, objective
+from results.ledger.ledger import Ledger
+from results.records.cell_records import CellRecords, select_records
+from results.records.documents import read_document
+from results.records.manifest import ConditionInfo, ManifestDamaged, StudyManifest
+from results.records.selection import candidates, objective
 from trainables.files import write_atomically
 
 FILE_NAME = "warm_start.json"

@@ -27,7 +27,7 @@ from orchestrator.design.cell import Cell
 from orchestrator.design.plan import Plan
 from orchestrator.engine.timings import Calibration
 from orchestrator.forecast.cost import gpus_of_trials, pools_to_make, trials_at_once
-from results.documents import read_document
+from results.records.documents import read_document
 from trainables.algorithms import module_folders, resolve
 from trainables.configuration import content_hash
 from trainables.files import write_atomically

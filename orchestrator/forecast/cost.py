@@ -16,7 +16,7 @@ from orchestrator.design.cell import Cell
 from orchestrator.design.plan import Plan
 from orchestrator.engine.cell_state import CellState
 from orchestrator.engine.timings import Sample, TrialTimings
-from results.records import TrialRecord
+from results.records.trial_record import TrialRecord
 from trainables.data import dataset_of
 from trainables.data.seed_block import missing_pools
 from trainables.data.splits import synthetic_count, unlabelled_count

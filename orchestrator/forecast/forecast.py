@@ -29,8 +29,8 @@ from orchestrator.forecast.virtual_cluster import (
     Outcome,
     VirtualCluster,
 )
-from results.ledger import Ledger
-from results.records import TrialRecord
+from results.ledger.ledger import Ledger
+from results.records.trial_record import TrialRecord
 
 REAL_SAMPLER_UP_TO = 2000
 """Trials up to which the study's own sampler is asked; beyond, suggestions are random: they do not change what a trial takes."""

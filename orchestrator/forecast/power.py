@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from orchestrator.design.plan import Plan
-from results.power import POWER, detectable_effect, seeds_to_detect
-from results.records import TrialRecord
-from results.statistics import seeds_needed, smallest_sign_flip_p
+from results.records.trial_record import TrialRecord
+from results.statistics.paired import seeds_needed, smallest_sign_flip_p
+from results.statistics.power import POWER, detectable_effect, seeds_to_detect
 from trainables.data import dataset_of
 
 MOST_SIMULATED = 40

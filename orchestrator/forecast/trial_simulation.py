@@ -16,8 +16,8 @@ from orchestrator.design.plan import Plan
 from orchestrator.engine.slots import Slot
 from orchestrator.engine.timings import TrialTimings
 from orchestrator.forecast.virtual_cluster import Course
-from results.constraints import parse_constraint
-from results.records import TrialRecord
+from results.records.constraints import parse_constraint
+from results.records.trial_record import TrialRecord
 from search_spaces import Choice, IntRange, Range
 from trainables.data import dataset_of
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.common.mirror_status import PROGRESS_NAME, MirrorStatus
 from orchestrator.mirror.messages import keep_secrets_out_of_output
-from results.manifest import MANIFEST_NAME
+from results.records.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from orchestrator.mirror.store import MLflowStore

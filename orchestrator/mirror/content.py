@@ -21,10 +21,10 @@ from orchestrator.mirror.run_content import (
     fitted,
     safe_key,
 )
-from results.cells import CellRecords
-from results.manifest import ArmInfo, StudyManifest
-from results.records import TrialRecord
-from results.statistics import mean_interval
+from results.records.cell_records import CellRecords
+from results.records.manifest import ArmInfo, StudyManifest
+from results.records.trial_record import TrialRecord
+from results.statistics.paired import mean_interval
 
 KEY_TAG = "ablate.key"
 COMPLETE_TAG = "ablate.complete"
@@ -149,7 +149,7 @@ def cell_content(
         at: The cell and its arm.
         records: The trials that hang below it, at least one.
         manifest: Of the study.
-        selected: Those that count (`results.cells.select_records`); None for a cell that the study no longer has.
+        selected: Those that count (`results.records.cell_records.select_records`); None for a cell that the study no longer has.
         reference: Those of the full method under the same condition, to say how far this arm is from it.
         model: The network of its first evaluation trial, as in `RunContent.model`.
 
@@ -212,7 +212,7 @@ def study_content(
     Args:
         records: All of the ledger's.
         manifest: Of the study.
-        selected: By (arm, condition), as `results.cells.select_records` gives it.
+        selected: By (arm, condition), as `results.records.cell_records.select_records` gives it.
         report: The report's files, as in `RunContent.attached`.
     """
     done = bool(manifest.cells) and all(_evaluated(cell, manifest) for cell in selected.values())

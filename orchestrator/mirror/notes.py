@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from results.cells import CellRecords
-from results.manifest import ArmInfo, StudyManifest
-from results.records import TrialRecord
-from results.selection import Choice
-from results.statistics import MeanInterval
+from results.records.cell_records import CellRecords
+from results.records.manifest import ArmInfo, StudyManifest
+from results.records.selection import Choice
+from results.records.trial_record import TrialRecord
+from results.statistics.paired import MeanInterval
 
 _ERRORS = {"test_error": "test error", "val_error": "validation error"}
 

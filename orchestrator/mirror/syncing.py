@@ -12,7 +12,7 @@ from orchestrator.mirror.content import experiment_tags, trial_key
 from orchestrator.mirror.run_content import RunContent
 from orchestrator.mirror.store import KnownRun, MLflowStore
 from orchestrator.mirror.wanted import Wanted, read_wanted
-from results.records import TrialRecord
+from results.records.trial_record import TrialRecord
 
 TRIAL_COMPLETE = "1"
 """A record never changes, so its run needs no digest: this says that all of it is there."""

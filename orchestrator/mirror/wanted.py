@@ -18,11 +18,11 @@ from orchestrator.mirror.content import (
     trial_content,
 )
 from orchestrator.mirror.run_content import RunContent
-from results.cells import CellRecords, select_records
-from results.ledger import Ledger, LedgerDamaged
-from results.manifest import StudyManifest
-from results.packed import ContentDamaged
-from results.records import TrialRecord
+from results.ledger.compact_values import ContentDamaged
+from results.ledger.ledger import Ledger, LedgerDamaged
+from results.records.cell_records import CellRecords, select_records
+from results.records.manifest import StudyManifest
+from results.records.trial_record import TrialRecord
 from trainables.files import file_inside, read_ordinary
 
 

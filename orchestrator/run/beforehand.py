@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable
 
 from orchestrator.cluster.capacity import connected, refusals
-from orchestrator.cluster.local_ray import session_bases
+from orchestrator.cluster.local_ray import seems_writable, session_bases
 from orchestrator.common.errors import AblateError
 from orchestrator.common.folders import StudyFolders
 from orchestrator.design.arms import names_of
 from orchestrator.design.plan import Plan
 from orchestrator.run.mirror_process import tracking_uri
 from orchestrator.storage.lock import is_held
-from results.manifest import MANIFEST_NAME
+from results.records.manifest import MANIFEST_NAME
 
 
 def refused_places(folders: StudyFolders) -> list[str]:
@@ -37,7 +37,7 @@ def refused_here(plan: Plan) -> list[str] | None:
     found = refusals(plan.study.resources, [names_of(arm) for arm in plan.arms])
     if found is None:
         return None
-    return found if connected() else [*found, *_refusals_of(session_bases)]
+    return found if connected() else [*found, *_refusals_of(lambda: session_bases(seems_writable))]
 
 
 def _refusals_of(check: Callable[[], object]) -> list[str]:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from orchestrator.engine.cell_state import CellState
 from orchestrator.engine.driver import Running, StudyDriver
-from results.records import TrialRecord
+from results.records.trial_record import TrialRecord
 
 PLAIN_SECONDS = 10.0
 """Between plain lines, at least."""

@@ -30,8 +30,8 @@ from orchestrator.forecast.cost import (
 )
 from orchestrator.forecast.power import power_sentences, prospect_warnings, prospects
 from orchestrator.run.beforehand import refused_here, refused_places
-from results.ledger import Ledger
-from results.statistics import smallest_sign_flip_p
+from results.ledger.ledger import Ledger
+from results.statistics.paired import smallest_sign_flip_p
 
 if TYPE_CHECKING:
     from orchestrator.forecast.forecast import ForecastOptions

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from results.report import LEDGER_FOLDER
+from results.report.writing import LEDGER_FOLDER
 
 LOOK_SECONDS = 1.0
 LEAST_REST = 2.0

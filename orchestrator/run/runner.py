@@ -50,12 +50,12 @@ from orchestrator.run.live_view import StudyView
 from orchestrator.run.mirror_process import MirrorProcess, has_everything, tracking_uri
 from orchestrator.storage.place import Storage, open_storage
 from orchestrator.storage.uploads import Sending
-from results.ledger import Ledger
-from results.manifest import ManifestDamaged, StudyManifest
-from results.origins import origin_of
-from results.records import TrialRecord
-from results.report import Report, write_report
-from results.selection import RecordIndex
+from results.ledger.ledger import Ledger
+from results.records.manifest import ManifestDamaged, StudyManifest
+from results.records.origins import origin_of
+from results.records.selection import RecordIndex
+from results.records.trial_record import TrialRecord
+from results.report.writing import Report, write_report
 from trainables.data import Images
 from trainables.data.seed_block import cut_block, make_pools, missing_pools
 from trainables.files import remove_temporary_files, replacing

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.common.fitted_table import FittedTable
-from results.cells import CellRecords, select_records
-from results.ledger import Ledger
-from results.manifest import CellInfo, StudyManifest
+from results.ledger.ledger import Ledger
+from results.records.cell_records import CellRecords, select_records
+from results.records.manifest import CellInfo, StudyManifest
 
 PHASES = ("tuning", "confirmation", "evaluation")
 

@@ -19,8 +19,8 @@ from orchestrator.design.plan import make_plan
 from orchestrator.run.runner import missing_blocks, missing_names, save_sample
 from orchestrator.ssl.building import build_pools, recognise_pools
 from orchestrator.storage.pool_cache import PoolCache
-from results.figures import load_pictures
-from results.plots.images import draw_pictures
+from results.figures.data import load_pictures
+from results.figures.plots.images import draw_pictures
 from trainables.data.recognition import Recognition, known_recognition
 from trainables.data.seed_block import load_seed_block, missing_pools
 from trainables.files import write_atomically

@@ -16,10 +16,10 @@ from orchestrator.common.errors import AblateError
 from orchestrator.common.folders import DECISIONS_NAME, StudyFolders
 from orchestrator.storage.lock import study_lock
 from orchestrator.storage.working_copy import bring_study, runs_folder
-from results.feature_maps import FEATURES_FOLDER
-from results.figures import PICTURES_NAME
-from results.ledger import Ledger
-from results.manifest import MANIFEST_NAME
+from results.figures.data import PICTURES_NAME
+from results.ledger.ledger import Ledger
+from results.records.manifest import MANIFEST_NAME
+from results.ssl.feature_maps import FEATURES_FOLDER
 from trainables.files import TEMPORARY_PREFIX, file_inside, inside
 
 CARRIED = (

@@ -19,7 +19,7 @@ from orchestrator.common.errors import AblateError
 from orchestrator.common.folders import StudyFolders
 from orchestrator.storage.lock import is_held
 from orchestrator.storage.object_store import RemoteFolder, is_remote, is_safe
-from results.documents import read_document
+from results.records.documents import read_document
 from trainables.files import write_atomically
 
 ORIGIN_NAME = ".copy-of.json"

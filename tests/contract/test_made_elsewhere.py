@@ -12,7 +12,7 @@ import torch
 
 from orchestrator.common.folders import StudyFolders
 from orchestrator.run.runner import save_sample
-from results.figures import load_pictures
+from results.figures.data import load_pictures
 from tests.contract.made_up import made_up_folder, made_up_images, picture
 from tests.contract.trials import data_spec
 from trainables.data import DATASETS, generator_of, made_elsewhere

@@ -17,7 +17,7 @@ from jsonschema import Draft7Validator
 from orchestrator.check.loading import load_study
 from orchestrator.check.schema import study_schema
 from orchestrator.check.study_rules import SIGNIFICANCE, smallest_p
-from orchestrator.cli import app
+from orchestrator.cli.app import app
 from orchestrator.common.errors import InputError
 from orchestrator.design.plan import make_plan
 from orchestrator.study.spec import StudySpec

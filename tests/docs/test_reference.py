@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from orchestrator.cli import app
+from orchestrator.cli.app import app
 from orchestrator.study.spec import StudySpec
 from tests.docs.pages import DOCS, ROOT
 from tests.integration.studies import environment

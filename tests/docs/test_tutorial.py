@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.check.loading import load_study
-from orchestrator.cli import app
+from orchestrator.cli.app import app
 from orchestrator.common.errors import InputError
 from orchestrator.design.arms import derive_arms
 from orchestrator.study.yaml_source import parse

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from results.cells import select_records
-from results.render.csv import render_csv
-from results.render.html import render_html
-from results.render.latex import render_document, render_latex
-from results.render.markdown import render_markdown
-from results.render.notebook import tables_html
-from results.render.terminal import render_terminal
-from results.report import render_json
-from results.tables import main_table
-from results.trial_details import cell_details
+from results.analysis.main_table import main_table
+from results.analysis.trial_details import cell_details
+from results.records.cell_records import select_records
+from results.report.csv import render_csv
+from results.report.html import render_html
+from results.report.latex import render_document, render_latex
+from results.report.markdown import render_markdown
+from results.report.notebook import tables_html
+from results.report.terminal import render_terminal
+from results.report.writing import render_json
 from tests.unit.results.factories import cell_id, evaluations, manifest, tuning
 
 ARMS = (

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from results.ledger import Ledger
-from results.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
-from results.origins import Origin
-from results.records import TrialRecord
+from results.ledger.ledger import Ledger
+from results.records.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
+from results.records.origins import Origin
+from results.records.trial_record import TrialRecord
 
 ARMS = ("rsmatch", "rsmatch-without-queue")
 START = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

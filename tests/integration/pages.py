@@ -35,7 +35,7 @@ from PIL import Image
 from orchestrator.check.loading import load_study
 from orchestrator.cli.app import main
 from orchestrator.design.plan import make_plan
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from tests.docs.pages import DOCS, blocks, shell_lines
 from tests.integration.studies import command, environment, keep_pools, with_pools
 from tests.tools import SKIP_NOTHING

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from results.ledger import Ledger
-from results.report import load_table
+from results.ledger.ledger import Ledger
+from results.report.writing import load_table
 from tests.integration.raylets import Raylets
 from tests.integration.studies import command, environment, keep_pools, with_pools, write_study
 from tests.integration.test_faults import wait_for

@@ -10,8 +10,8 @@ from collections import Counter
 
 import pytest
 
-from results.ledger import Ledger
-from results.report import load_table
+from results.ledger.ledger import Ledger
+from results.report.writing import load_table
 from tests.integration.studies import SMALL_TRIALS, ablate, keep_pools, start_ablate, with_pools, write_study
 from tests.integration.test_study_run import leftovers, outcomes
 

@@ -13,7 +13,7 @@ from orchestrator.cluster import trial_process
 from orchestrator.cluster.capacity import Room, living_nodes, refusals
 from orchestrator.cluster.trial_process import StudyTrainable
 from orchestrator.study.sections import ResourcesSpec
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 GIB = 1 << 30

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from results.report import load_table
+from results.report.writing import load_table
 from tests.integration.raylets import Raylets
 from tests.integration.studies import keep_pools, with_pools, write_study
 from tests.integration.test_clusters import finish, start

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.mirror import sync
 from orchestrator.mirror.content import KEY_TAG
 from orchestrator.mirror.models import TRIAL_TAG
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from trainables.data.seed_block import load_seed_block
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]

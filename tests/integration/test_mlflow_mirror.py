@@ -34,9 +34,9 @@ from orchestrator.mirror import store as store_module
 from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, NOTE_TAG, PARENT_TAG
 from orchestrator.run.mirror_process import MirrorProcess
 from orchestrator.storage.object_store import RemoteFolder
-from results.manifest import StudyManifest
-from results.packed import PackedCurves
-from results.records import TrialRecord
+from results.ledger.compact_values import PackedCurves
+from results.records.manifest import StudyManifest
+from results.records.trial_record import TrialRecord
 from tests.integration.mlflow_studies import append, make_manifest, make_record, some_records, write_study
 from tests.object_store import S3
 

@@ -9,8 +9,8 @@ import pytest
 from orchestrator.storage.object_store import RemoteFolder
 from orchestrator.storage.pool_cache import POOLS
 from orchestrator.storage.working_copy import runs_folder
-from results.ledger import Ledger
-from results.report import load_table
+from results.ledger.ledger import Ledger
+from results.report.writing import load_table
 from tests.integration.raylets import Raylets
 from tests.integration.studies import SMALL_TRIALS, keep_pools, with_pools, write_study
 from tests.integration.test_clusters import LONGER, LONGER_TRIALS, finish, start

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from results.report import load_table, write_report
+from results.report.writing import load_table, write_report
 from tests.integration.browser import browser_page
 from tests.tools import needs_chromium
 from tests.unit.results.factories import ARMS, manifest, pictures, rich_study, study_records, write_study

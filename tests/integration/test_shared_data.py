@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.cluster import shared_data
 from orchestrator.cluster.shared_data import SharedData
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from trainables.data.seed_block import load_dataset, load_seed_block, make_pools
 from trainables.data.shared_images import SharedBlock
 from trainables.specs import DataSpec, TrainingSpec, TrialSpec

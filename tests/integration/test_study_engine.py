@@ -12,9 +12,9 @@ from orchestrator.check.loading import load_study
 from orchestrator.engine.budgets import RunLimits
 from orchestrator.engine.changes import ChangedSinceRecorded
 from orchestrator.run.runner import RunOptions, run_study
-from results.ledger import Ledger
-from results.manifest import StudyManifest
-from results.report import load_table
+from results.ledger.ledger import Ledger
+from results.records.manifest import StudyManifest
+from results.report.writing import load_table
 from tests.integration.studies import keep_pools, with_pools, write_study
 
 pytestmark = pytest.mark.filterwarnings("ignore")

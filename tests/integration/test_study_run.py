@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from results.ledger import Ledger
-from results.report import load_table
+from results.ledger.ledger import Ledger
+from results.report.writing import load_table
 from tests.integration.studies import SMALL_TRIALS, ablate, keep_pools, with_pools, write_study
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from orchestrator.common.child_process import ROOT
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from tests.integration.studies import write_study
 
 SHADOWS = ("queue", "results", "mlflow", "torch", "ray", "orchestrator", "trainables", "yaml", "numpy", "my_match")

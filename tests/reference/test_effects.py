@@ -6,8 +6,8 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from results.cells import select_records
-from results.effects import factorial_effects
+from results.analysis.effects import factorial_effects
+from results.records.cell_records import select_records
 from tests.unit.results.factories import factorial_study
 
 SWITCH = ("on", "off")

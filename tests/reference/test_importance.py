@@ -12,8 +12,8 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import PedAnovaImportanceEvaluator
 
-from results.importance import DRAWS, FEWEST_TRIALS, TOP, by_chance, divergences
-from results.manifest import RangeInfo
+from results.analysis.importance import DRAWS, FEWEST_TRIALS, TOP, by_chance, divergences
+from results.records.manifest import RangeInfo
 
 SPACE: dict[str, tuple[RangeInfo, BaseDistribution]] = {
     "float": (RangeInfo(low=0.7, high=0.99), FloatDistribution(0.7, 0.99)),

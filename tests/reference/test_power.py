@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from results.power import detectable_effect, seeds_to_detect, sign_flip_power
-from results.statistics import ALPHA, sign_flip_p
+from results.statistics.paired import ALPHA, sign_flip_p
+from results.statistics.power import detectable_effect, seeds_to_detect, sign_flip_power
 
 
 def counted_power(seeds, effect, comparisons, repeats, seed=5):

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 from statsmodels.stats.libqsturng import psturng
 
-from results import ranks as r
+from results.statistics import ranks as r
 
 # Demšar (2006), table 6: AUC of C4.5 (cf, m, and both tuned or not) on 14 data sets; higher is better, so errors are 1 - AUC
 DEMSAR = 1 - np.array(

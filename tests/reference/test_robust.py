@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 from rliable import metrics
 
-from results import robust as r
+from results.analysis import robust as r
 
 
 def errors(seeds, conditions, seed=0, mean=30.0, decimals=2):

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from results import statistics as s
+from results.statistics import paired as s
 
 
 def differences(n, seed=0):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from results import unpaired
-from results.unpaired import unpaired_difference
+from results.statistics import unpaired
+from results.statistics.unpaired import unpaired_difference
 
 
 def two(n, m, seed=0):

@@ -11,7 +11,7 @@ import pytest
 import typer.main
 import yaml
 
-from orchestrator.cli import app
+from orchestrator.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -23,16 +23,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from results.arrays import ArraysDamaged
-from results.feature_maps import read_features
-from results.figures import load_pictures
-from results.ledger import Ledger, LedgerDamaged
-from results.ledger_parts import encode, to_table
-from results.manifest import ManifestDamaged, StudyManifest
-from results.packed import ContentDamaged
-from results.render.html import TEMPLATES
-from results.render.terminal import render_terminal
-from results.report import write_report
+from results.figures.data import load_pictures
+from results.ledger.compact_values import ContentDamaged
+from results.ledger.ledger import Ledger, LedgerDamaged
+from results.ledger.parts import encode, to_table
+from results.records.arrays import ArraysDamaged
+from results.records.manifest import ManifestDamaged, StudyManifest
+from results.report.html import TEMPLATES
+from results.report.terminal import render_terminal
+from results.report.writing import write_report
+from results.ssl.feature_maps import read_features
 from tests.hostile import CELLS, DAMAGE, EDITS, MARK, Watch, damaged, tampered_manifest, tampered_part
 from tests.hostile_commands import EXAMPLES, SECRET, Commands
 from tests.unit.results.factories import features, manifest, pictures, study_records, write_study

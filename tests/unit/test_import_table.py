@@ -34,10 +34,15 @@ SOLE_HOME = {  # library: the only places that import it
         "orchestrator/browse/mlflow_server.py",
     },
     "pyarrow": {
-        *(f"results/{name}.py" for name in ("ledger", "ledger_parts", "packed", "render/parquet")),
+        *(
+            f"results/{name}.py"
+            for name in ("ledger/ledger", "ledger/parts", "ledger/compact_values", "report/parquet")
+        ),
         "orchestrator/storage/object_store.py",
     },
-    "matplotlib": {f"results/plots/{path.name}" for path in (ROOT / "results" / "plots").glob("*.py")},
+    "matplotlib": {
+        f"results/figures/plots/{path.name}" for path in (ROOT / "results" / "figures" / "plots").glob("*.py")
+    },
     "yaml": {"orchestrator/study/yaml_source.py"},
     "diffusers": {"orchestrator/ssl/synthesis.py"},
 }
@@ -83,12 +88,32 @@ ROOMS = {  # a room imports what stands before it in its row; `ssl` may import a
     "orchestrator": (
         *("common", "study", "design", "check", "storage", "engine", "cluster", "forecast", "mirror", "run", "browse"),
         "cli",
-    )
+    ),
+    "results": ("records", "ledger", "statistics", "analysis", "words", "sheets", "figures", "report"),
 }
 BUILT_IN = "ssl"
 KNOWS_TASKS = "orchestrator.common.task"
 """The one module outside of `ssl` that imports it."""
 LARGEST_ROOM = 20
+STILL = {  # what a table or a sheet says of itself in a notebook, and what only the built-in task has: to be turned round
+    ("results.analysis.cumulative_path", "results.ssl.headroom"),
+    ("results.analysis.main_table", "results.report.frames"),
+    ("results.analysis.main_table", "results.report.notebook"),
+    ("results.analysis.main_table", "results.ssl.contamination"),
+    ("results.analysis.main_table", "results.ssl.headroom"),
+    ("results.analysis.main_table", "results.ssl.real_only"),
+    ("results.figures.captions.contamination", "results.ssl.contamination"),
+    ("results.figures.captions.images", "results.ssl.feature_maps"),
+    ("results.figures.of_study", "results.ssl.feature_maps"),
+    ("results.figures.plots.contamination", "results.ssl.contamination"),
+    ("results.figures.plots.feature_maps", "results.ssl.feature_maps"),
+    ("results.sheets.overview", "results.ssl.headroom"),
+    ("results.sheets.overview", "results.ssl.real_only"),
+    ("results.sheets.response", "results.ssl.contamination"),
+    ("results.sheets.sheet", "results.report.frames"),
+    ("results.sheets.sheet", "results.report.notebook"),
+}
+"""(importer, imported) against the order; an arrow that is gone must go from here too."""
 
 
 def named(package: str) -> dict[str, Path]:
@@ -121,14 +146,14 @@ def room(module: str) -> str:
 def test_rooms_import_only_what_stands_before_them(package: str) -> None:
     order = ROOMS[package]
     wrong = [
-        f"{one} imports {other}"
+        (one, other)
         for one, other in arrows(package)
         if room(other)
         and room(one) not in ("", BUILT_IN, room(other))
         and one != KNOWS_TASKS
         and (room(other) == BUILT_IN or order.index(room(other)) > order.index(room(one)))
     ]
-    assert not sorted(wrong)
+    assert set(wrong) == {arrow for arrow in STILL if arrow[0].startswith(f"{package}.")}
 
 
 @pytest.mark.parametrize("package", ROOMS)

@@ -11,8 +11,8 @@ from orchestrator.common.folders import StudyFolders
 from orchestrator.design.plan import Plan, make_plan
 from orchestrator.engine.driver import StudyDriver
 from orchestrator.engine.state import StudyState
-from results.ledger import Ledger
-from results.records import TrialRecord
+from results.ledger.ledger import Ledger
+from results.records.trial_record import TrialRecord
 from tests.integration.studies import write_study
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

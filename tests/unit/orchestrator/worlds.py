@@ -18,9 +18,9 @@ from orchestrator.engine.driver import StudyDriver
 from orchestrator.engine.slots import Slot
 from orchestrator.engine.state import StudyState
 from orchestrator.study.spec import StudySpec
-from results.manifest import StudyManifest
-from results.origins import Origin
-from results.records import TrialRecord
+from results.records.manifest import StudyManifest
+from results.records.origins import Origin
+from results.records.trial_record import TrialRecord
 from trainables.specs import TrialSpec
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from results.ledger import Ledger
-from results.manifest import ArmInfo, CellInfo, ConditionInfo, Factor, Factorial, LeftOut, StudyManifest
-from results.records import TrialRecord
-from results.selection import next_history
+from results.ledger.ledger import Ledger
+from results.records.manifest import ArmInfo, CellInfo, ConditionInfo, Factor, Factorial, LeftOut, StudyManifest
+from results.records.selection import next_history
+from results.records.trial_record import TrialRecord
 
 START = datetime(2025, 6, 1, 20, 0, tzinfo=UTC)
 GENERATION = 1000

@@ -15,13 +15,13 @@ from optuna.trial import TrialState
 from typer.testing import CliRunner
 
 from orchestrator.browse.dashboard import DashboardError, make_dashboard, storage_of
-from orchestrator.cli import app
+from orchestrator.cli.app import app
 from orchestrator.cli.options import study_dir
 from orchestrator.common.errors import InputError, StudyNotFound
 from orchestrator.design.plan import make_plan
 from orchestrator.run.runner import manifest
-from results.ledger import Ledger
-from results.manifest import StudyManifest
+from results.ledger.ledger import Ledger
+from results.records.manifest import StudyManifest
 from tests.unit.orchestrator.planning import run_made_up_trials, small_study
 from tests.unit.orchestrator.worlds import START
 from trainables.algorithms import ALGORITHMS, registry

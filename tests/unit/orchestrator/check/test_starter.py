@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from orchestrator.check.loading import load_study
 from orchestrator.check.schema import study_schema
 from orchestrator.check.starter import StudyStart, ask_for, start_study, study_text
-from orchestrator.cli import app
+from orchestrator.cli.app import app
 from orchestrator.common.errors import AblateError, InputError
 from orchestrator.design.arms import derive_arms
 from orchestrator.design.plan import make_plan

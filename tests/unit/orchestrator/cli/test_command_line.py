@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from orchestrator.cli import app
+from orchestrator.cli.app import app
 from orchestrator.cli.running import _kept
 from orchestrator.common.command_name import called
 from orchestrator.run import runner

@@ -6,7 +6,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.cli import app
+from orchestrator.cli.app import app
 from orchestrator.common.errors import AblateError
 from tests.unit.results.factories import manifest, study_records, write_study
 

@@ -97,7 +97,7 @@ def _until_the_end(watch: Endpoints) -> float:
 
 def test_a_driver_that_does_not_leave_a_lost_cluster_is_ended() -> None:
     code = (
-        "import time; from rich.console import Console; from orchestrator import cluster_watch as w;"
+        "import time; from rich.console import Console; from orchestrator.cluster import watch as w;"
         "w._SECONDS_BETWEEN_LOOKS = 0.05; watch = w.Endpoints(Console(), 'head:1', patience=0.1); watch.farewell = 0.1;"
         f"watch.knock_at('its head', {free_endpoint()!r}); watch.began(); time.sleep(60)"
     )

@@ -68,7 +68,7 @@ def test_what_a_notebook_stands_beside(tmp_path: Path) -> None:
     for code in (
         "from orchestrator import load_study; import results",
         "import results; from orchestrator import load_study; import results",
-        "from results.ledger import Ledger; from orchestrator import load_study; import results; results.ledger.Ledger",
+        "from results.ledger.ledger import Ledger; from orchestrator import load_study; import results; results.ledger",
     ):
         assert python("-c", f"{code}; print(results.__file__)", cwd=tmp_path).strip() == ours
     theirs = tmp_path / "results" / "__init__.py"

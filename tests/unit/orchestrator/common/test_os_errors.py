@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.common.os_errors import sentence
-from results.ledger_parts import LedgerNotWritten
+from results.ledger.parts import LedgerNotWritten
 
 ROOT = Path(__file__).parents[4]
 

@@ -13,8 +13,8 @@ from orchestrator.browse.mirror_check import show_mirror_check
 from orchestrator.common.fitted_table import FittedTable
 from orchestrator.common.printing import complain, new_console, show_verdict, warn
 from orchestrator.mirror import Difference
-from results.report import load_table
-from results.verdict import answers
+from results.report.writing import load_table
+from results.words.verdict import answers
 
 DIGITS = Path(__file__).parents[4] / "docs" / "results" / "digits"
 

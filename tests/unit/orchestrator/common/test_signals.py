@@ -18,7 +18,7 @@ def child(body: str) -> subprocess.Popen[str]:
     code = (
         "import os, signal, sys, time\n"
         "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # the tests may run under nohup
-        "from orchestrator import signals\n"
+        "from orchestrator.common import signals\n"
         "from orchestrator.common.signals import *\n"
         "try:\n"
         f"    with interruptible():\n{lines}\n"

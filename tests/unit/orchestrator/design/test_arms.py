@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from orchestrator.design.arms import arm_parameters, crossed_parts, derive_arms, parts_of
 from orchestrator.design.designs import add_one_in, factorial, leave_one_out, one_at_a_time, pairs
 from orchestrator.study.spec import StudySpec
-from results.manifest import ArmInfo
-from results.path import arms_of_path
+from results.analysis.cumulative_path import arms_of_path
+from results.records.manifest import ArmInfo
 from tests.unit.results.factories import manifest
 from trainables.algorithms import ALGORITHMS, closure
 

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from results.selection import charge
-from results.tables import main_table, select_records
+from results.analysis.main_table import main_table, select_records
+from results.records.selection import charge
 from tests.unit.orchestrator.worlds import World, manifest_of, plan_of, run
 
 law = settings(

@@ -11,7 +11,7 @@ from orchestrator.engine.driver import RETRIES_OF_LOST_PROCESSES, StudyDriver
 from orchestrator.engine.gpu_memory import GpuShares
 from orchestrator.engine.payload import GPU_ENERGY, GPU_MEMORY
 from orchestrator.engine.state import StudyState
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from tests.unit.orchestrator.planning import small_study
 
 

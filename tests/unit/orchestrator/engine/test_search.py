@@ -9,8 +9,8 @@ from optuna.trial import TrialState
 
 from orchestrator.design.cell import Cell
 from orchestrator.engine.search import CellSearch
-from results.manifest import RangeInfo
-from results.records import TrialRecord
+from results.records.manifest import RangeInfo
+from results.records.trial_record import TrialRecord
 from tests.unit.orchestrator.worlds import World, plan_of, run
 
 SAMPLERS = ("tpe", "random", "qmc", "cma-es", "nsga-ii", "gp")

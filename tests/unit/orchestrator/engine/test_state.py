@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from orchestrator.design.plan import Plan
 from orchestrator.engine.state import StudyState
-from results.selection import charge
-from results.tables import main_table, select_records
+from results.analysis.main_table import main_table, select_records
+from results.records.selection import charge
 from tests.unit.orchestrator.worlds import World, choices, facts, manifest_of, plan_of, run
 
 law = settings(

@@ -10,7 +10,7 @@ from orchestrator.common.errors import AblateError
 from orchestrator.design.plan import Plan, make_plan
 from orchestrator.engine.search import CellSearch
 from orchestrator.engine.warm_start import FILE_NAME, NoWarmStart, warm_start
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from tests.unit.orchestrator.worlds import World, manifest_of, run, study
 
 WORLD = World(salt=1)

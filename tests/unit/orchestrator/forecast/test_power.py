@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.forecast.power import power_sentences, prospect_warnings, prospects
-from results.power import detectable_effect, seeds_to_detect
+from results.statistics.power import detectable_effect, seeds_to_detect
 from tests.unit.orchestrator.planning import make_plan, run_made_up_trials, small_study
 
 ERRORS = {"rsmatch": 10.0, "rsmatch-without-queue": 10.5, "fixmatch": 16.0}

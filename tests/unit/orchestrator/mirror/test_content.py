@@ -23,10 +23,10 @@ from orchestrator.mirror.content import (
     trial_content,
 )
 from orchestrator.mirror.run_content import MAX_KEY, MAX_PARAM, MAX_TAG, RunContent, safe_key
-from results.cells import CellRecords, select_records
-from results.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
-from results.origins import Origin
-from results.records import TrialRecord
+from results.records.cell_records import CellRecords, select_records
+from results.records.manifest import ArmInfo, CellInfo, ConditionInfo, StudyManifest
+from results.records.origins import Origin
+from results.records.trial_record import TrialRecord
 
 
 def cell(**fields: Any) -> CellInfo:

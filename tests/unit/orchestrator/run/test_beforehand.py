@@ -11,14 +11,14 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from orchestrator.check.loading import LoadedStudy
-from orchestrator.cli import app
+from orchestrator.cli.app import app
 from orchestrator.common.errors import AblateError
 from orchestrator.common.folders import StudyFolders
 from orchestrator.forecast.power import prospect_warnings
 from orchestrator.run.plan_summary import summarise_plan
 from orchestrator.run.runner import RunOptions, run_study
 from orchestrator.storage.lock import StudyBusy, study_lock
-from results.manifest import ManifestDamaged
+from results.records.manifest import ManifestDamaged
 from tests.unit.orchestrator.planning import small_study
 
 

@@ -11,7 +11,7 @@ from collections import namedtuple
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.cli import app
+from orchestrator.cli.app import app
 from orchestrator.run import doctor
 from trainables.data import DATASETS
 

@@ -22,8 +22,8 @@ from orchestrator.engine.driver import StudyDriver
 from orchestrator.engine.state import StudyState
 from orchestrator.run import live_view as views
 from orchestrator.run.live_view import StudyView, running_text
-from results.ledger import Ledger
-from results.records import TrialRecord
+from results.ledger.ledger import Ledger
+from results.records.trial_record import TrialRecord
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[4]

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.common.errors import AblateError
 from orchestrator.storage.transfer import TransferDamaged, pack, unpack
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from tests.unit.results.factories import manifest, study_records
 
 

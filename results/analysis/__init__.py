@@ -1,0 +1,1 @@
+"""Tables of numbers: the main table, effects, tuning, cost, comparisons."""

@@ -1,0 +1,1 @@
+"""What figures show, as data; their drawing, and their captions."""

@@ -1,0 +1,1 @@
+"""Pages and files: HTML, LaTeX, Markdown, CSV, Parquet, notebook, terminal."""

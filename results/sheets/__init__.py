@@ -1,0 +1,1 @@
+"""Tables beside the main one, as rows that every renderer can show."""

@@ -1,0 +1,1 @@
+"""Tests, intervals, power and ranks: pure functions of arrays."""
