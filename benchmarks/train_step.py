@@ -46,6 +46,7 @@ from trainables.data.datasets import DATASETS, FashionMNIST, Images
 from trainables.data.seed_block import SeedBlock, load_seed_block
 from trainables.specs import DataSpec, TrainingSpec, TrialSpec
 from trainables.training import Trainer
+from trainables.views import Views
 
 WARM_UP = 320
 """Steps before the first measurement, after which many pseudo-labels are confident."""
@@ -225,7 +226,7 @@ def parts_of(ours: Ours, repeats: int) -> dict[str, float]:
     trainer, steps = ours.trainer, ours.length
     watch = {
         "part_views_weak_ms": (trainer, "_batch"),
-        "part_views_strong_ms": (trainer._unlabelled, "made_strong"),
+        "part_views_strong_ms": (Views, "made_strong"),  # of whichever object makes them
         "part_optimiser_ms": (trainer._optimiser, "step"),
         "part_averaged_weights_ms": (trainer, "_update_average"),
     }
@@ -234,12 +235,12 @@ def parts_of(ours: Ours, repeats: int) -> dict[str, float]:
         spent = dict.fromkeys(PARTS, 0.0)
         originals = {part: getattr(*place) for part, place in watch.items()}
         for part, (owner, name) in watch.items():
-            object.__setattr__(owner, name, stopwatch(originals[part], spent, part))
+            _put(owner, name, stopwatch(originals[part], spent, part))
         try:
             total = timed(ours.steps_alone)
         finally:
-            for owner, name in watch.values():
-                object.__delattr__(owner, name)
+            for part, (owner, name) in watch.items():
+                _put(owner, name, originals[part])
         spent["part_diagnostics_ms"] = timed(trainer._diagnostics.report)
         passes = {
             "part_forward_backward_labelled_ms": limit_of(ours, weak=False, strong=False),
@@ -251,6 +252,13 @@ def parts_of(ours: Ours, repeats: int) -> dict[str, float]:
         for part, seconds in spent.items():
             found[part].append(1000 * seconds / steps)
     return {part: statistics.median(values) for part, values in found.items()}
+
+
+def _put(owner: Any, name: str, value: Any) -> None:
+    if isinstance(owner, type):
+        setattr(owner, name, value)
+    else:
+        object.__setattr__(owner, name, value)
 
 
 def stopwatch(work: Callable[..., Any], spent: dict[str, float], part: str) -> Callable[..., Any]:
