@@ -70,7 +70,7 @@ def living_nodes(ray: Any) -> list[dict[str, float]]:
     return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
 
 
-class Room:
+class Capacity:
     """The number of trials that fit, looked up again every few seconds.
 
     Args:
@@ -116,7 +116,7 @@ class Room:
         return self.requests[names].bundle()
 
     def wanted(self) -> int:
-        """Trials at once that processes are asked for: where nodes may come, also those for which there is no room yet."""
+        """Trials at once that processes are asked for: where nodes may come, also those that nothing holds yet."""
         return max(self(), self._actors or 0) if self.grows else self()
 
     def _count(self, nodes: Collection[Node]) -> int:
@@ -144,7 +144,7 @@ def refusals(resources: ResourcesSpec, arms: Iterable[tuple[str, ...]]) -> list[
 
     Args:
         resources: What the study says of them.
-        arms: As for `Room`.
+        arms: As for `Capacity`.
 
     Returns:
         None where that cannot be told: RAY_ADDRESS names a cluster, or nodes may come by themselves.

@@ -22,7 +22,7 @@ from trainables.specs import TrialSpec
 _log = logging.getLogger(__name__)
 
 
-class RoamingTrainable(StudyTrainable):
+class SharedCheckpointTrainable(StudyTrainable):
     """StudyTrainable that brings its checkpoint before its first step, and sends what it saves, meanwhile training on.
 
     `config` has as `checkpoints` the address of the study's folder of checkpoints, as `origin` that of the folder of all
@@ -108,4 +108,4 @@ class RoamingTrainable(StudyTrainable):
 
 def trainable_of(storage: Storage) -> type[StudyTrainable]:
     """What runs a trial whose checkpoints are in this storage."""
-    return RoamingTrainable if isinstance(storage, RemoteStorage) else StudyTrainable
+    return SharedCheckpointTrainable if isinstance(storage, RemoteStorage) else StudyTrainable

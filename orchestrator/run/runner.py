@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from orchestrator.check.loading import LoadedStudy
-from orchestrator.cluster.capacity import Room
+from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.connection import cluster
 from orchestrator.cluster.local_ray import clean_up, say_how_to_go_on
 from orchestrator.cluster.nodes import check_nodes
@@ -234,18 +234,18 @@ def _train(
         last = stack.enter_context(ExitStack())  # ends after Ray has
         ray = stack.enter_context(_cluster(driver.state.plan, storage, options, console))
         arms = {a.name: names_of(a) for a in driver.state.plan.arms}
-        room = Room(ray, study.resources, arms.values())
+        capacity = Capacity(ray, study.resources, arms.values())
         if options.address is None:
-            driver.actors = room()  # a cluster may grow, and must see that more is wanted; this machine does not
+            driver.actors = capacity()  # a cluster may grow, and must see that more is wanted; this machine does not
         driver.limit = options.limits.watch()
         driver.gpus = GpuShares(
-            {arm: room.requests[names].gpus for arm, names in arms.items()},
-            measured=frozenset(arm for arm, names in arms.items() if names in room.measured),
+            {arm: capacity.requests[names].gpus for arm, names in arms.items()},
+            measured=frozenset(arm for arm, names in arms.items() if names in capacity.measured),
             folder=folders.study,
         )
         plan = driver.state.plan
         storage.bring_pools(missing_names(plan, folders))
-        task_additions().prepare(ray, missing_blocks(plan, folders), storage.pools, gpus=room.gpus, console=console)
+        task_additions().prepare(ray, missing_blocks(plan, folders), storage.pools, gpus=capacity.gpus, console=console)
         end_if_told()
         save_sample(folders, *plan.seed_blocks[-1])
         end_if_told()
@@ -255,10 +255,10 @@ def _train(
             return ", ".join(filter(None, said))
 
         view = StudyView(console, driver, pending=pending, verbose=options.verbose)
-        view.note(f"{driver.state.remaining} trials to run, {room() or 'none'} at a time")
+        view.note(f"{driver.state.remaining} trials to run, {capacity() or 'none'} at a time")
         try:
             with view.showing():
-                _tune(ray, driver, storage, view, room)
+                _tune(ray, driver, storage, view, capacity)
         finally:
             last.enter_context(phase(console, "ending Ray" if options.address is None else "leaving the cluster"))
 
@@ -307,7 +307,7 @@ def _by_class(images: Images, classes: int) -> Any:
     return np.stack([c[:n] for c in chosen]).transpose(0, 1, 3, 4, 2)
 
 
-def _tune(ray: Any, driver: StudyDriver, storage: Storage, view: StudyView, room: Room) -> None:
+def _tune(ray: Any, driver: StudyDriver, storage: Storage, view: StudyView, capacity: Capacity) -> None:
     from orchestrator.cluster.shared_checkpoints import trainable_of
     from orchestrator.cluster.shared_data import SharedData
     from orchestrator.cluster.tune_adapters import run_trials
@@ -317,12 +317,12 @@ def _tune(ray: Any, driver: StudyDriver, storage: Storage, view: StudyView, room
         run_trials(
             driver,
             trainable_of(storage),
-            processes=room.wanted,
-            requests=lambda arm: room.bundle(names[arm], driver.gpus[arm]),
+            processes=capacity.wanted,
+            requests=lambda arm: capacity.bundle(names[arm], driver.gpus[arm]),
             places=storage.places,
             on_record=view.record,
             shared=shared,
-            idle_seconds=IDLE_SECONDS if room.grows else None,
+            idle_seconds=IDLE_SECONDS if capacity.grows else None,
             keep_models=driver.state.plan.study.evaluate.keep_models,
         )
 

@@ -10,7 +10,7 @@ import ray
 import torch
 
 from orchestrator.cluster import trial_process
-from orchestrator.cluster.capacity import Room, living_nodes, refusals
+from orchestrator.cluster.capacity import Capacity, living_nodes, refusals
 from orchestrator.cluster.trial_process import StudyTrainable
 from orchestrator.study.sections import ResourcesSpec
 from results.ledger.ledger import Ledger
@@ -37,13 +37,13 @@ class OnAGpu(StudyTrainable):
 
 def test_trials_are_measured_packed_and_given_more_where_it_was_too_little(run, runs, monkeypatch):
     held: dict[str, list[float]] = {}
-    bundle = Room.bundle
+    bundle = Capacity.bundle
 
-    def told(room: Room, names: tuple[str, ...], gpus: float) -> dict[str, float]:
+    def told(capacity: Capacity, names: tuple[str, ...], gpus: float) -> dict[str, float]:
         held.setdefault(names[0], []).append(gpus)
-        return bundle(room, names, gpus)
+        return bundle(capacity, names, gpus)
 
-    monkeypatch.setattr(Room, "bundle", told)
+    monkeypatch.setattr(Capacity, "bundle", told)
     monkeypatch.setattr("orchestrator.cluster.shared_checkpoints.trainable_of", lambda storage: OnAGpu)
     (there,) = living_nodes(ray)
     assert refusals(ResourcesSpec(gpus=there["GPU"]), [()]) == [], (
@@ -57,7 +57,7 @@ def test_trials_are_measured_packed_and_given_more_where_it_was_too_little(run, 
     assert {r.metrics["gpu_memory_mib"] for r in records} == {3072.0}
     energy = {(r.arm, r.metrics["gpu_energy_wh"]) for r in records}
     assert {watt_hours for _, watt_hours in energy} == {8.0, 4.0, 2.0}, "of a whole GPU, half of one and a quarter"
-    assert ("fixmatch", 2.0) not in energy, "it has no room in a quarter"
+    assert ("fixmatch", 2.0) not in energy, "it has too little in a quarter"
     assert {arm: (shares[0], shares[-1]) for arm, shares in held.items()} == {
         "rsmatch": (1.0, 0.25),
         "rsmatch-without-queue": (1.0, 0.25),

@@ -10,7 +10,7 @@ import pytest
 from ray.experimental import internal_kv
 
 from orchestrator.cluster import capacity as module
-from orchestrator.cluster.capacity import DoesNotFit, Request, Room, refusals, request, this_machine, trials_on
+from orchestrator.cluster.capacity import Capacity, DoesNotFit, Request, refusals, request, this_machine, trials_on
 from orchestrator.study.sections import ResourcesSpec
 
 HAS_AUTOSCALER = module._has_autoscaler
@@ -18,7 +18,7 @@ BY_HAND = {"node_" + "ab" * 28: 1}
 
 
 class Ray:
-    """What a room asks of Ray."""
+    """What a `Capacity` asks of Ray."""
 
     def __init__(self, *nodes: dict[str, float]) -> None:
         self.there = list(nodes)
@@ -55,8 +55,8 @@ def test_a_share_of_a_gpu_lies_on_one_gpu(node: dict[str, float], cpus: int, gpu
 
 
 def test_nodes_are_counted_one_by_one() -> None:
-    room = Room(Ray({"CPU": 3}, {"CPU": 3}, {}), ResourcesSpec(cpus=2, gpus=0))
-    assert room() == 2, "six CPUs in all, but no node has room for two trials"
+    capacity = Capacity(Ray({"CPU": 3}, {"CPU": 3}, {}), ResourcesSpec(cpus=2, gpus=0))
+    assert capacity() == 2, "six CPUs in all, but no node holds two trials"
 
 
 def test_a_gpu_anywhere_means_that_trials_use_one() -> None:
@@ -68,32 +68,32 @@ def test_a_gpu_anywhere_means_that_trials_use_one() -> None:
 
 def test_nodes_that_come_and_go_are_noticed() -> None:
     ray = Ray({"CPU": 2})
-    room = Room(ray, ResourcesSpec(cpus=1, gpus=0))
-    assert room() == 2
+    capacity = Capacity(ray, ResourcesSpec(cpus=1, gpus=0))
+    assert capacity() == 2
     ray.there.append({"CPU": 4})
-    assert room() == 6
+    assert capacity() == 6
     ray.there.clear()
-    assert room() == 0
+    assert capacity() == 0
 
 
 def test_looks_are_some_seconds_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_COUNTS", 1000.0)
     ray = Ray({"CPU": 2})
-    room = Room(ray, ResourcesSpec(cpus=1, gpus=0))
+    capacity = Capacity(ray, ResourcesSpec(cpus=1, gpus=0))
     ray.there.append({"CPU": 4})
-    assert room() == 2
+    assert capacity() == 2
     now = time.monotonic()
     monkeypatch.setattr(module.time, "monotonic", lambda: now + 1001)
-    assert room() == 6
+    assert capacity() == 6
 
 
 def test_actors_are_a_limit() -> None:
-    assert Room(Ray({"CPU": 9}), ResourcesSpec(cpus=1, gpus=0, actors=4))() == 4
+    assert Capacity(Ray({"CPU": 9}), ResourcesSpec(cpus=1, gpus=0, actors=4))() == 4
 
 
 def test_what_fits_nowhere_is_refused_with_what_there_is() -> None:
     with pytest.raises(DoesNotFit) as refused:
-        Room(Ray({"CPU": 3, "GPU": 1}, {"CPU": 4}), ResourcesSpec(cpus=4, gpus=1))
+        Capacity(Ray({"CPU": 3, "GPU": 1}, {"CPU": 4}), ResourcesSpec(cpus=4, gpus=1))
     assert str(refused.value) == (
         "resources: a trial wants 4 CPUs and 1 GPUs, but no node of the cluster has that; they have "
         "3 CPUs and 1 GPUs; 4 CPUs and 0 GPUs; ask for less, or add a node; --address names another cluster"
@@ -102,11 +102,11 @@ def test_what_fits_nowhere_is_refused_with_what_there_is() -> None:
 
 def test_with_an_autoscaler_processes_are_asked_for_that_do_not_fit_yet(autoscaler: SimpleNamespace) -> None:
     autoscaler.there = True
-    room = Room(Ray({}), ResourcesSpec(cpus=1, gpus=0, actors=5))
-    assert (room(), room.wanted()) == (0, 5)
+    capacity = Capacity(Ray({}), ResourcesSpec(cpus=1, gpus=0, actors=5))
+    assert (capacity(), capacity.wanted()) == (0, 5)
     autoscaler.there = False
-    room = Room(Ray({"CPU": 2}), ResourcesSpec(cpus=1, gpus=0, actors=5))
-    assert (room(), room.wanted()) == (2, 2)
+    capacity = Capacity(Ray({"CPU": 2}), ResourcesSpec(cpus=1, gpus=0, actors=5))
+    assert (capacity(), capacity.wanted()) == (2, 2)
 
 
 ARMS = ResourcesSpec.model_validate(
@@ -134,27 +134,27 @@ def test_an_arm_may_have_amounts_of_its_own(names: tuple[str, ...], bundle: dict
 def test_every_arms_trials_must_fit_somewhere() -> None:
     arms = [("fixmatch", "fixmatch"), ("rsmatch-without-queue", "rsmatch")]
     there = Ray({"CPU": 8}, {"CPU": 4, "GPU": 2, "a100": 2})
-    room = Room(there, ARMS, arms)
-    assert room() == 6, "as many as of the smaller ones"
-    assert room.gpus == 0.5
+    capacity = Capacity(there, ARMS, arms)
+    assert capacity() == 6, "as many as of the smaller ones"
+    assert capacity.gpus == 0.5
     there.there.pop()
     with pytest.raises(
         DoesNotFit, match=r"wants 1 CPUs, 0\.5 GPUs and 1 of a100, but .* they have 8 CPUs, 0 GPUs and 0 of a100"
     ):
-        Room(there, ARMS, arms)
+        Capacity(there, ARMS, arms)
 
 
 def test_trials_are_counted_with_what_they_turned_out_to_take() -> None:
     resources = ResourcesSpec(cpus=1, arms={"fixed": {"gpus": 0.5}})
-    room = Room(Ray({"CPU": 16, "GPU": 2}), resources, [("open",), ("fixed",)])
-    assert room.measured == {("open",)}
-    assert (room(), room.gpus) == (4, 1.0)
-    assert room.bundle(("open",), 0.25) == {"CPU": 1.0, "GPU": 0.25}
-    assert room() == 8
+    capacity = Capacity(Ray({"CPU": 16, "GPU": 2}), resources, [("open",), ("fixed",)])
+    assert capacity.measured == {("open",)}
+    assert (capacity(), capacity.gpus) == (4, 1.0)
+    assert capacity.bundle(("open",), 0.25) == {"CPU": 1.0, "GPU": 0.25}
+    assert capacity() == 8
 
 
 def test_without_gpus_nothing_is_measured() -> None:
-    assert Room(Ray({"CPU": 16}), ResourcesSpec(cpus=1)).measured == set()
+    assert Capacity(Ray({"CPU": 16}), ResourcesSpec(cpus=1)).measured == set()
 
 
 @pytest.mark.parametrize(

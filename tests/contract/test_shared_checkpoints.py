@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cluster.shared_checkpoints import RoamingTrainable
+from orchestrator.cluster.shared_checkpoints import SharedCheckpointTrainable
 from orchestrator.storage.object_store import RemoteFolder
 from orchestrator.storage.place import pool_names
 from orchestrator.storage.pool_cache import POOLS
@@ -69,14 +69,14 @@ def test_a_trial_goes_on_where_another_machine_left_it(
     spec = here(trial(Arm("rsmatch")))
     expected = ordinary(spec, pools, tmp_path / "ordinary")
     send_pools(remote, spec, pools)
-    killed = RoamingTrainable(config=config(remote, spec))
+    killed = SharedCheckpointTrainable(config=config(remote, spec))
     first = payload(killed.step())["rows"]
     assert killed._sending is not None
     killed._sending.join()
     monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "another-machine"))
     trainable.seed_block.cache_clear()
     steps.clear()
-    again = RoamingTrainable(config=config(remote, spec))
+    again = SharedCheckpointTrainable(config=config(remote, spec))
     rows = rows_of(again)
     assert rows[:1] == first
     assert rows == expected
@@ -93,7 +93,7 @@ def test_a_trial_goes_on_from_the_one_that_it_continues(
     second = first.followed_by(12, {"threshold": 0.3})
     expected = ordinary(second, pools, tmp_path / "ordinary")
     send_pools(remote, first, pools)
-    actor = RoamingTrainable(config=config(remote, first))
+    actor = SharedCheckpointTrainable(config=config(remote, first))
     rows_of(actor)
     assert [Path(name).stem for name in remote.files("small/checkpoints")] == [first.trial_id]
     steps.clear()
@@ -108,7 +108,7 @@ def test_a_store_that_is_away_costs_time_and_nothing_else(
     spec = here(trial(Arm("fixmatch"), steps=4, reports=2))
     expected = ordinary(spec, pools, tmp_path / "ordinary")
     s3.stop()
-    assert rows_of(RoamingTrainable(config=config(remote, spec))) == expected  # pools are made anew
+    assert rows_of(SharedCheckpointTrainable(config=config(remote, spec))) == expected  # pools are made anew
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04"])
@@ -117,4 +117,4 @@ def test_a_damaged_checkpoint_in_the_store(remote: RemoteFolder, pools: Path, tm
     expected = ordinary(spec, pools, tmp_path / "ordinary")
     send_pools(remote, spec, pools)
     remote.write(f"small/checkpoints/{spec.trial_id}.pt", content)
-    assert rows_of(RoamingTrainable(config=config(remote, spec))) == expected
+    assert rows_of(SharedCheckpointTrainable(config=config(remote, spec))) == expected
