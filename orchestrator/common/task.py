@@ -19,7 +19,7 @@ class TaskAdditions(Protocol):
     def place_data(self, study: dict[str, Any], beside: Path) -> None:
         """Make paths to data in a study file absolute; they are relative to the file."""
 
-    def prepare(self, ray: Any, jobs: Sequence[Any], cache: Any, *, gpus: float, console: Console) -> None:
+    def prepare(self, ray: Any, plan: Any, storage: Any, *, gpus: float, console: Console) -> None:
         """Make what must be there before trials start."""
 
     def show_data(self, loaded: Any, runs: Path, console: Console) -> None:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from orchestrator.check.loading import LoadedStudy
@@ -24,7 +23,7 @@ from orchestrator.common.folders import StudyFolders
 from orchestrator.common.library_output import quiet_output
 from orchestrator.common.mirror_status import MirrorStatus
 from orchestrator.common.provenance import run_provenance
-from orchestrator.common.signals import at_once, end_if_told, interruptible, received
+from orchestrator.common.signals import at_once, interruptible, received
 from orchestrator.common.task import task_additions
 from orchestrator.common.temporary_folders import scratch_folder
 from orchestrator.common.waiting import phase
@@ -56,12 +55,8 @@ from results.records.origins import origin_of
 from results.records.selection import RecordIndex
 from results.records.trial_record import TrialRecord
 from results.report.writing import Report, write_report
-from trainables.data import Images
-from trainables.data.seed_block import cut_block, make_pools, missing_pools
-from trainables.files import remove_temporary_files, replacing
-from trainables.specs import DataSpec, without_place
+from trainables.files import remove_temporary_files
 
-IMAGES_PER_CLASS = 4
 IDLE_SECONDS = 60.0
 """Where nodes come and go by themselves, a process that waited so long for its next trial lets its node go."""
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -126,8 +121,7 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
 
     Raises AblateError where another driver is at work, the data is missing, or no trial fits on the cluster.
     """
-    study = loaded.spec
-    folders = StudyFolders(options.runs, study.study)
+    folders = StudyFolders(options.runs, loaded.spec.study)
     ledger = Ledger(folders.ledger)
 
     def notify(text: str) -> None:
@@ -142,71 +136,99 @@ def run_study(loaded: LoadedStudy, options: RunOptions, console: Console) -> Run
         remove_temporary_files(folders.pools)
         for damaged in ledger.set_aside_damaged():
             notify(f"{damaged}")
-        plan = make_plan(study, warm_start(study, options.runs, write=True))
         records = ledger.records()
-        decisions = decide(plan, records, folders.study, options.changed)
-        state = StudyState(
-            plan,
-            records,
-            accepted=decisions.accepted,
-            retry_failed=options.retry_failed,
-            reopened=OpenTrials(folders.open).by_search(),
-        )
-        remember_sources(folders.study, plan)
-        before = _manifest_before(folders.study)
-        evaluated = any("test_error" in r.metrics for r in records)
-        earlier_seeds = before.seeds_before(study.seed_list, evaluated) if before else ()
-        described = manifest(plan, loaded, decisions, earlier_seeds)
-        asks_otherwise = before is not None and _asks_otherwise(before, described)
-        described.save(folders.study)
-        outcome = RunOutcome(folders=folders, plan=plan)
+        state, described, asks_otherwise = _begin(loaded, options, folders, records)
+        outcome = RunOutcome(folders=folders, plan=state.plan)
         uri = options.mlflow_uri or tracking_uri(options.runs)
         mirror = None
         if options.mirror and (not state.done or not has_everything(folders.study, uri, len(records))):
             mirror = stack.enter_context(MirrorProcess(folders.study, uri, folders.log / "mlflow.log"))
         if not state.done:
-            code = described.provenance["code"]
             driver = StudyDriver(
                 state,
                 folders,
                 ledger,
-                code=code,
-                actors=study.resources.actors,
+                code=described.provenance["code"],
+                actors=loaded.spec.resources.actors,
                 forget_checkpoint=storage.forget_checkpoint,
             )
-            with until_told(outcome):
-                _train(driver, storage, options, console, mirror)
-            if outcome.interrupted:
-                outcome.in_motion = [
-                    storage.has_checkpoint(t.slot.spec.trial_id, reported=t.step > 0) for t in driver.running.values()
-                ]
-            outcome.ran = driver.written
-            outcome.stopped = None if state.done else driver.stopped
-            if not outcome.interrupted:
-                with until_told(outcome):
-                    ledger.compact()
-            if state.done:
-                storage.clear_checkpoints()
-        outcome.recorded = sum(state.counts().values())
-        outcome.failed = [r for r in state.records().values() if r.status == "failed"]
-        outcome.blocked = [c.cell.name for c in state.cells if c.stage == "blocked"]
-        outcome.unused = unused_sentence(plan, unused_records(state, records))
+            _run_trials(driver, outcome, storage, options, console, mirror)
+        _take_stock(outcome, state, records)
         if (outcome.ran or asks_otherwise) and not outcome.interrupted:
             with until_told(outcome), phase(console, "writing the report") as said:
                 outcome.report = write_report(folders.study, on_progress=said)
         if mirror is not None:
-            written = partial(_written, mirror)
-            if not outcome.interrupted:
-                with until_told(outcome), phase(console, "bringing MLflow up to date", written):
-                    ended = mirror.finish(timeout=120)
-                    outcome.mirror_error = ended.error
-                    outcome.store_refused = (ended.exit_status or 0) > 0 and sqlite_path(uri) is not None
-            if outcome.interrupted:
-                outcome.mirror_error = mirror.finish(timeout=5).error
+            _finish_mirror(mirror, outcome, console, on_this_machine=sqlite_path(uri) is not None)
         ledger.close()
         remove_temporary_files(folders.study)
         outcome.storage_error = storage.finish(interrupted=outcome.interrupted).error
     return outcome
+
+
+def _begin(
+    loaded: LoadedStudy, options: RunOptions, folders: StudyFolders, records: Sequence[TrialRecord]
+) -> tuple[StudyState, StudyManifest, bool]:
+    """Where the study stands, its manifest, which is written, and whether that asks something else than the last one."""
+    study = loaded.spec
+    plan = make_plan(study, warm_start(study, options.runs, write=True))
+    decisions = decide(plan, records, folders.study, options.changed)
+    state = StudyState(
+        plan,
+        records,
+        accepted=decisions.accepted,
+        retry_failed=options.retry_failed,
+        reopened=OpenTrials(folders.open).by_search(),
+    )
+    remember_sources(folders.study, plan)
+    before = _manifest_before(folders.study)
+    evaluated = any("test_error" in r.metrics for r in records)
+    earlier_seeds = before.seeds_before(study.seed_list, evaluated) if before else ()
+    described = manifest(plan, loaded, decisions, earlier_seeds)
+    asks_otherwise = before is not None and _asks_otherwise(before, described)
+    described.save(folders.study)
+    return state, described, asks_otherwise
+
+
+def _run_trials(
+    driver: StudyDriver,
+    outcome: RunOutcome,
+    storage: Storage,
+    options: RunOptions,
+    console: Console,
+    mirror: MirrorProcess | None,
+) -> None:
+    """Train until nothing is left, a limit is reached, or a signal comes."""
+    with until_told(outcome):
+        _train(driver, storage, options, console, mirror)
+    if outcome.interrupted:
+        outcome.in_motion = [
+            storage.has_checkpoint(t.slot.spec.trial_id, reported=t.step > 0) for t in driver.running.values()
+        ]
+    outcome.ran = driver.written
+    outcome.stopped = None if driver.state.done else driver.stopped
+    if not outcome.interrupted:
+        with until_told(outcome):
+            driver.ledger.compact()
+    if driver.state.done:
+        storage.clear_checkpoints()
+
+
+def _take_stock(outcome: RunOutcome, state: StudyState, records: Sequence[TrialRecord]) -> None:
+    outcome.recorded = sum(state.counts().values())
+    outcome.failed = [r for r in state.records().values() if r.status == "failed"]
+    outcome.blocked = [c.cell.name for c in state.cells if c.stage == "blocked"]
+    outcome.unused = unused_sentence(state.plan, unused_records(state, records))
+
+
+def _finish_mirror(mirror: MirrorProcess, outcome: RunOutcome, console: Console, *, on_this_machine: bool) -> None:
+    """The last sync; a short one after a signal."""
+    if not outcome.interrupted:
+        with until_told(outcome), phase(console, "bringing MLflow up to date", partial(_written, mirror)):
+            ended = mirror.finish(timeout=120)
+            outcome.mirror_error = ended.error
+            outcome.store_refused = (ended.exit_status or 0) > 0 and on_this_machine
+    if outcome.interrupted:
+        outcome.mirror_error = mirror.finish(timeout=5).error
 
 
 @contextmanager
@@ -243,12 +265,7 @@ def _train(
             measured=frozenset(arm for arm, names in arms.items() if names in capacity.measured),
             folder=folders.study,
         )
-        plan = driver.state.plan
-        storage.bring_pools(missing_names(plan, folders))
-        task_additions().prepare(ray, missing_blocks(plan, folders), storage.pools, gpus=capacity.gpus, console=console)
-        end_if_told()
-        save_sample(folders, *plan.seed_blocks[-1])
-        end_if_told()
+        task_additions().prepare(ray, driver.state.plan, storage, gpus=capacity.gpus, console=console)
 
         def pending() -> str:
             said = [storage_text(storage.status()), "" if mirror is None else mirror_text(mirror.status())]
@@ -276,35 +293,6 @@ def _cluster(plan: Plan, storage: Storage, options: RunOptions, console: Console
         with cluster(options.address, console=console, code=code) as ray:
             check_nodes(ray, storage.place)
             yield ray
-
-
-def missing_blocks(plan: Plan, folders: StudyFolders) -> list[tuple[DataSpec, int]]:
-    """Seed blocks of which a synthetic pool is still to be made."""
-    return [(spec, seed) for spec, seed in plan.seed_blocks if missing_pools(spec, seed, folders.pools)]
-
-
-def missing_names(plan: Plan, folders: StudyFolders) -> list[str]:
-    """The files that their pools are kept in."""
-    return [path.name for spec, seed in plan.seed_blocks for path in missing_pools(spec, seed, folders.pools)]
-
-
-def save_sample(folders: StudyFolders, spec: DataSpec, seed: int) -> Path:
-    """Write `images.npz`: a few real and synthetic images of each class of one seed block, uint8 [K, n, H, W, C]."""
-    path = folders.study / "images.npz"
-    dataset, train, split, _ = cut_block(spec, seed)
-    pools = make_pools(spec, seed, folders.pools, device="cpu")
-    arrays = {"real": _by_class(train.at(split.unlabelled), dataset.num_classes)}
-    for name, pool in zip(map(without_place, spec.generators), pools, strict=False):
-        arrays[f"synthetic_{name}"] = _by_class(pool, dataset.num_classes)
-    with replacing(path) as temporary, temporary.open("wb") as handle:
-        np.savez(handle, classes=np.array(dataset.classes), **arrays)
-    return path
-
-
-def _by_class(images: Images, classes: int) -> Any:
-    chosen = [images.images[images.labels == k][:IMAGES_PER_CLASS] for k in range(classes)]
-    n = min(map(len, chosen))
-    return np.stack([c[:n] for c in chosen]).transpose(0, 1, 3, 4, 2)
 
 
 def _tune(ray: Any, driver: StudyDriver, storage: Storage, view: StudyView, capacity: Capacity) -> None:

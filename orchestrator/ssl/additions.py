@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.common.signals import end_if_told
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from orchestrator.check.loading import LoadedStudy
     from orchestrator.check.rules import Rule
-    from orchestrator.storage.pool_cache import PoolCache
-    from trainables.specs import DataSpec
+    from orchestrator.design.plan import Plan
+    from orchestrator.storage.place import Storage
 
 
 class SslAdditions:
@@ -30,13 +32,17 @@ class SslAdditions:
 
         place_image_folders(study, beside)
 
-    def prepare(
-        self, ray: Any, jobs: Sequence[tuple[DataSpec, int]], cache: PoolCache, *, gpus: float, console: Console
-    ) -> None:
-        """Generators and synthetic pools."""
+    def prepare(self, ray: Any, plan: Plan, storage: Storage, *, gpus: float, console: Console) -> None:
+        """Generators and synthetic pools; a sample of images for the report."""
         from orchestrator.ssl.building import build_pools
+        from orchestrator.ssl.pools import missing_blocks, missing_names, save_sample
 
-        build_pools(ray, jobs, cache, gpus=gpus, console=console)
+        folders = storage.folders
+        storage.bring_pools(missing_names(plan, folders))
+        build_pools(ray, missing_blocks(plan, folders), storage.pools, gpus=gpus, console=console)
+        end_if_told()
+        save_sample(folders, *plan.seed_blocks[-1])
+        end_if_told()
 
     def show_data(self, loaded: LoadedStudy, runs: Path, console: Console) -> None:
         """Counts, hashes, and a picture grid of real and synthetic images."""

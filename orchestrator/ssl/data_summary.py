@@ -16,8 +16,8 @@ from orchestrator.cluster.connection import cluster
 from orchestrator.common.folders import StudyFolders
 from orchestrator.common.library_output import quiet_output
 from orchestrator.design.plan import make_plan
-from orchestrator.run.runner import missing_blocks, missing_names, save_sample
 from orchestrator.ssl.building import build_pools, recognise_pools
+from orchestrator.ssl.pools import missing_blocks, missing_names, save_sample
 from orchestrator.storage.pool_cache import PoolCache
 from results.figures.data import load_pictures
 from results.figures.plots.images import draw_pictures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -275,10 +275,24 @@ def table_of_cells(manifest: StudyManifest, cells: Mapping[tuple[str, str], Cell
     )
 
 
-def _condition_table(
-    manifest: StudyManifest, condition: ConditionInfo, cells: Mapping[tuple[str, str], CellRecords]
-) -> ConditionTable:
-    arms = _arms(manifest, condition.name, cells)
+@dataclass(frozen=True, kw_only=True)
+class _Compared:
+    """The arms of a condition against the full method, in pairs over seeds."""
+
+    errors: Mapping[str, Mapping[int, float]]
+    """By arm and seed."""
+    base: Mapping[int, float]
+    """Of the full method."""
+    shared: Mapping[str, Sequence[int]]
+    """Seeds that an arm has in common with the full method; none of the full method itself."""
+    differences: Mapping[str, PairedDifference | None]
+    tested: Sequence[str]
+    p_holm: Mapping[str, float]
+    p_negligible: Mapping[str, float]
+    """Corrected, too."""
+
+
+def _compared(manifest: StudyManifest, arms: Sequence[tuple[ArmInfo, CellRecords]]) -> _Compared:
     errors = _errors(arms)
     base = errors.get(manifest.reference, {})
     shared = {
@@ -293,73 +307,106 @@ def _condition_table(
     }
     tested = [arm.name for arm, _ in arms if arm.name != manifest.reference and arm.role != "oracle"]
     found = {name: difference for name in tested if (difference := differences[name])}
-    p_holm = dict(zip(found, holm([d.p for d in found.values()], len(tested)), strict=True))
     small = {name: d.p_negligible for name, d in found.items() if d.p_negligible is not None}
-    p_negligible = dict(zip(small, holm(list(small.values()), len(tested)), strict=True))
+    return _Compared(
+        errors=errors,
+        base=base,
+        shared=shared,
+        differences=differences,
+        tested=tested,
+        p_holm=dict(zip(found, holm([d.p for d in found.values()], len(tested)), strict=True)),
+        p_negligible=dict(zip(small, holm(list(small.values()), len(tested)), strict=True)),
+    )
+
+
+def _condition_table(
+    manifest: StudyManifest, condition: ConditionInfo, cells: Mapping[tuple[str, str], CellRecords]
+) -> ConditionTable:
+    arms = _arms(manifest, condition.name, cells)
+    compared = _compared(manifest, arms)
     tuning = {arm.name: tuning_counts(cell) for arm, cell in arms}
     least_missing = min((t.missing for t in tuning.values()), default=0.0)
-
-    def row(arm: ArmInfo, cell: CellRecords) -> Row:
-        name, difference = arm.name, differences[arm.name]
-        counts = tuning[name]
-        planned = len(manifest.evaluation_seeds)
-        pairs = difference.n if difference else planned
-        trials = [*cell.tuning, *cell.confirmation, *cell.evaluation]
-        negligible = p_negligible.get(name)
-        marks: dict[Mark, bool] = {
-            "oracle": arm.role == "oracle",
-            "incomplete": len(errors[name]) < planned or (counts.planned > 0 and cell.best is None),
-            "unequal budget": counts.missing >= least_missing + 1,
-            "underpowered": name in tested and smallest_sign_flip_p(pairs) * len(tested) > ALPHA,
-            "negligible": negligible is not None and negligible <= ALPHA,
-            "mixed code": any(origin_of(r) != cell.cell.origin for r in trials),
-            "asynchronous search": counts.planned > 0 and not cell.cell.generation,
-            "constraint not met": cell.best is not None and not _constraints_met(cell),
-        }
-        return Row(
-            arm=name,
-            title=arm.title,
-            role=arm.role,
-            removed=arm.removed,
-            meaning=arm.meaning,
-            seeds_planned=planned,
-            seeds_completed=len(errors[name]),
-            test_errors=tuple(errors[name].items()),
-            test_error=bounded_mean(list(errors[name].values()), 0.0, 100.0) if errors[name] else None,
-            differences=tuple((s, errors[name][s] - base[s]) for s in shared[name]),
-            difference=difference,
-            margin=manifest.negligible,
-            p_negligible=negligible,
-            p_holm=p_holm.get(name),
-            inherited=bool(cell.cell.inherits),
-            tuning=counts,
-            spent=spent(cell),
-            optimism=optimism(cell),
-            gain=tuning_gain(cell),
-            importance=importance(cell),
-            checkpoints=checkpoints(cell),
-            detector=detector_quality(cell),
-            best=_best_config(cell),
-            evaluation_failed=sum(r.status == "failed" for r in cell.evaluation),
-            steps=sum(r.steps for r in trials),
-            seconds=math.fsum(r.seconds for r in trials),
-            cost=cost(cell, gpu_share(manifest, arm)),
-            marks=tuple(mark for mark, holds in marks.items() if holds),
-        )
-
     return ConditionTable(
         condition=condition.name,
         title=condition.title,
         reference=manifest.reference,
         seeds_planned=len(manifest.evaluation_seeds),
-        rows=tuple(row(arm, cell) for arm, cell in arms),
+        rows=tuple(_row(manifest, arm, cell, compared, tuning[arm.name], least_missing) for arm, cell in arms),
         factorial=factorial_effects(manifest.factorial, condition.name, cells) if manifest.factorial else None,
-        twins=twins(manifest, condition.name, cells, differences),
+        twins=twins(manifest, condition.name, cells, compared.differences),
         fronts=tuple(points for arm, cell in arms if (points := front(cell, arm.title))),
-        headroom=headroom([arm for arm, _ in arms], errors, manifest.reference),
-        real_only=_real_only(manifest, condition, cells, errors),
-        path=add_one_in_path(manifest, errors),
+        headroom=headroom([arm for arm, _ in arms], compared.errors, manifest.reference),
+        real_only=_real_only(manifest, condition, cells, compared.errors),
+        path=add_one_in_path(manifest, compared.errors),
     )
+
+
+def _row(
+    manifest: StudyManifest,
+    arm: ArmInfo,
+    cell: CellRecords,
+    compared: _Compared,
+    counts: TuningCounts,
+    least_missing: float,
+) -> Row:
+    errors, difference = compared.errors[arm.name], compared.differences[arm.name]
+    trials = [*cell.tuning, *cell.confirmation, *cell.evaluation]
+    return Row(
+        arm=arm.name,
+        title=arm.title,
+        role=arm.role,
+        removed=arm.removed,
+        meaning=arm.meaning,
+        seeds_planned=len(manifest.evaluation_seeds),
+        seeds_completed=len(errors),
+        test_errors=tuple(errors.items()),
+        test_error=bounded_mean(list(errors.values()), 0.0, 100.0) if errors else None,
+        differences=tuple((s, errors[s] - compared.base[s]) for s in compared.shared[arm.name]),
+        difference=difference,
+        margin=manifest.negligible,
+        p_negligible=compared.p_negligible.get(arm.name),
+        p_holm=compared.p_holm.get(arm.name),
+        inherited=bool(cell.cell.inherits),
+        tuning=counts,
+        spent=spent(cell),
+        optimism=optimism(cell),
+        gain=tuning_gain(cell),
+        importance=importance(cell),
+        checkpoints=checkpoints(cell),
+        detector=detector_quality(cell),
+        best=_best_config(cell),
+        evaluation_failed=sum(r.status == "failed" for r in cell.evaluation),
+        steps=sum(r.steps for r in trials),
+        seconds=math.fsum(r.seconds for r in trials),
+        cost=cost(cell, gpu_share(manifest, arm)),
+        marks=tuple(_marks(manifest, arm, cell, compared, counts, least_missing)),
+    )
+
+
+def _marks(
+    manifest: StudyManifest,
+    arm: ArmInfo,
+    cell: CellRecords,
+    compared: _Compared,
+    counts: TuningCounts,
+    least_missing: float,
+) -> Iterable[Mark]:
+    """In what the row's number is not like the others."""
+    name, planned = arm.name, len(manifest.evaluation_seeds)
+    difference, negligible = compared.differences[name], compared.p_negligible.get(name)
+    pairs = difference.n if difference else planned
+    trials = [*cell.tuning, *cell.confirmation, *cell.evaluation]
+    marks: dict[Mark, bool] = {
+        "oracle": arm.role == "oracle",
+        "incomplete": len(compared.errors[name]) < planned or (counts.planned > 0 and cell.best is None),
+        "unequal budget": counts.missing >= least_missing + 1,
+        "underpowered": name in compared.tested and smallest_sign_flip_p(pairs) * len(compared.tested) > ALPHA,
+        "negligible": negligible is not None and negligible <= ALPHA,
+        "mixed code": any(origin_of(r) != cell.cell.origin for r in trials),
+        "asynchronous search": counts.planned > 0 and not cell.cell.generation,
+        "constraint not met": cell.best is not None and not _constraints_met(cell),
+    }
+    return (mark for mark, holds in marks.items() if holds)
 
 
 def _arms(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from orchestrator.common.folders import StudyFolders
-from orchestrator.run.runner import save_sample
+from orchestrator.ssl.pools import save_sample
 from results.figures.data import load_pictures
 from tests.contract.made_up import made_up_folder, made_up_images, picture
 from tests.contract.trials import data_spec
