@@ -13,6 +13,7 @@ import ray
 import torch
 
 from orchestrator.cluster import gpu_energy, trial_process
+from orchestrator.engine import payload as payload_keys
 from tests.contract.trials import ARMS, Arm, Blocks, data_spec, run, trial
 from trainables import trainable
 from trainables.data.base import look_from
@@ -254,9 +255,9 @@ def test_a_trial_that_finds_no_memory_on_its_gpu_says_so(config: Any, monkeypatc
     monkeypatch.setattr(Trainer, "train_step", allocate)
     monkeypatch.setattr(trial_process, "gpu_memory", lambda: (5, 10))
     result = trial_process.StudyTrainable(config=config(here(trial(Arm("fixmatch"), steps=2, reports=1)))).step()
-    assert trial_process.ran_out_of_memory(payload(result)["failed"])
-    assert payload(result)[trial_process.GPU_MEMORY] == (5, 10)
-    assert not trial_process.ran_out_of_memory("ZeroDivisionError: division by zero")
+    assert payload_keys.ran_out_of_memory(payload(result)["failed"])
+    assert payload(result)[payload_keys.GPU_MEMORY] == (5, 10)
+    assert not payload_keys.ran_out_of_memory("ZeroDivisionError: division by zero")
 
 
 def test_a_trial_says_what_energy_it_took_and_starts_no_cluster_to_know(
@@ -265,7 +266,7 @@ def test_a_trial_says_what_energy_it_took_and_starts_no_cluster_to_know(
     counters = iter([100.0, 7300.0])
     monkeypatch.setattr(gpu_energy, "energy_counter", lambda: next(counters))
     result = trial_process.StudyTrainable(config=config(here(trial(Arm("fixmatch"), steps=2, reports=1)))).step()
-    assert payload(result)[trial_process.GPU_ENERGY] == 2.0
+    assert payload(result)[payload_keys.GPU_ENERGY] == 2.0
     assert not ray.is_initialized()
 
 
@@ -276,11 +277,11 @@ def test_the_evaluated_network_is_handed_over_where_it_is_asked_for(
     monkeypatch.setattr("trainables.networks._COMPILER", "eager")
     arm = Arm("rsmatch")
     spec = here(trial(arm, phase="evaluate", steps=4, reports=2, compiled=compiled))
-    asked = trial_process.StudyTrainable(config={**config(spec), trial_process.KEEP_MODEL: True})
-    assert trial_process.MODEL not in payload(asked.step())
+    asked = trial_process.StudyTrainable(config={**config(spec), payload_keys.KEEP_MODEL: True})
+    assert payload_keys.MODEL not in payload(asked.step())
     last = payload(asked.step())
     path = tmp_path / "model.pt"
-    path.write_bytes(last[trial_process.MODEL])
+    path.write_bytes(last[payload_keys.MODEL])
     network, about = read_model(path)
     assert (about["trial_id"], about["network"]) == (spec.trial_id, spec.training.network)
     test = blocks(spec.data, phase="evaluate").test
@@ -291,11 +292,11 @@ def test_the_evaluated_network_is_handed_over_where_it_is_asked_for(
     error = 100 * (logits.argmax(dim=1).numpy() != test.labels).mean()
     assert error == pytest.approx(dict(last["rows"])[4]["test_error"])
 
-    path.write_bytes(last[trial_process.MODEL][:-1])
+    path.write_bytes(last[payload_keys.MODEL][:-1])
     with pytest.raises(ModelDamaged, match=r"model\.pt: not an evaluated model"):
         read_model(path)
     asked.reset_config(config(spec))
-    assert trial_process.MODEL not in payload(rows_of_last(asked))
+    assert payload_keys.MODEL not in payload(rows_of_last(asked))
 
 
 def rows_of_last(actor: AblationTrainable) -> dict[str, Any]:

@@ -157,8 +157,10 @@ def test_a_resolved_study_is_json_and_comes_back_the_same(study: Study) -> None:
 
 
 def test_rules_hold_for_a_study_made_in_python() -> None:
-    with pytest.raises(ValueError, match="no component 'queu' in rsmatch; did you mean 'queue'"):
-        StudySpec(study="t", question="q", method="rsmatch", data={"dataset": "digits"}, components={"queu": True})  # type: ignore[arg-type]
+    study = {"study": "t", "question": "q", "method": "rsmatch", "data": {"dataset": "digits"}}
+    assert load_study(study, need_data=False).spec.method == "rsmatch"
+    with pytest.raises(InputError, match="no component 'queu' in rsmatch; did you mean 'queue'"):
+        load_study({**study, "components": {"queu": True}}, need_data=False)
 
 
 SINGLE_PROBLEMS = [
