@@ -159,7 +159,7 @@ def _theirs(trials: int, uri: str) -> float:
 
 def _driver(trials: int, rounds: int) -> float:
     """Milliseconds per record that a mirror at work costs the process that writes them."""
-    from orchestrator.run.mirror_process import MirrorProcess
+    from orchestrator.running.mirror_process import MirrorProcess
 
     differences = []
     for _ in range(rounds):

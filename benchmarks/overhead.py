@@ -202,9 +202,9 @@ def _ours(clock: Clock, trials: int, actors: int, folder: Path) -> dict[str, flo
     from orchestrator.design.plan import make_plan
     from orchestrator.engine.driver import StudyDriver
     from orchestrator.engine.state import StudyState
-    from orchestrator.run.live_view import StudyView
-    from orchestrator.run.mirror_process import MirrorProcess
-    from orchestrator.run.runner import manifest
+    from orchestrator.running.live_view import StudyView
+    from orchestrator.running.mirror_process import MirrorProcess
+    from orchestrator.running.runner import manifest
     from orchestrator.storage.place import Storage
     from results.ledger.ledger import Ledger
 

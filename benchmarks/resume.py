@@ -148,7 +148,7 @@ def measured(verb: str, path: Path, runs: Path) -> dict[str, float]:
 def child(verb: str, path: Path, runs: Path) -> None:
     """Do one of the two in this process and print its peak memory."""
     if verb == "plan":
-        from orchestrator.run.plan_summary import summarise_plan
+        from orchestrator.running.plan_summary import summarise_plan
 
         summarise_plan(load_study(path), runs)
     else:

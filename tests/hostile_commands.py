@@ -54,7 +54,7 @@ class Commands:
         from orchestrator.check.loading import load_study
         from orchestrator.design.plan import make_plan
         from orchestrator.mirror import MLflowStore
-        from orchestrator.run.runner import manifest
+        from orchestrator.running.runner import manifest
 
         self.watch = watch
         self.file = write_study(folder, search={"early_stopping": {"rule": "none"}})
@@ -164,7 +164,7 @@ class Commands:
         }[command]
         with (
             patch(
-                "orchestrator.run.runner._train", lambda *_: None
+                "orchestrator.running.runner._train", lambda *_: None
             ),  # which starts Ray; nothing of it reads the folder
             patch("orchestrator.browse.dashboard._Server.serve_forever", lambda *_: None),
             patch.dict(os.environ, {"MLFLOW_TRACKING_URI": f"sqlite:///{runs}/mlflow.db"}),

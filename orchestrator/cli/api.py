@@ -139,7 +139,7 @@ def plan(study: LoadedStudy | StudySpec | str | Path | Mapping[str, Any], *, run
     """
     from orchestrator.design.plan import make_plan
     from orchestrator.engine.warm_start import warm_start
-    from orchestrator.run.plan_summary import summarise_plan
+    from orchestrator.running.plan_summary import summarise_plan
     from orchestrator.storage.working_copy import bring_study, runs_folder
 
     loaded = _loaded(study)
@@ -183,7 +183,7 @@ def run(
     """
     from orchestrator.common.printing import plain_console
     from orchestrator.engine.budgets import RunLimits
-    from orchestrator.run.runner import RunOptions, run_study
+    from orchestrator.running.runner import RunOptions, run_study
     from orchestrator.storage.working_copy import runs_folder
     from results.report.writing import write_report
 

@@ -31,7 +31,7 @@ def ui(
     from orchestrator.browse.ui import serve_ui
     from orchestrator.browse.ui_access import USER
     from orchestrator.common.signals import interruptible
-    from orchestrator.run.mirror_process import tracking_uri
+    from orchestrator.running.mirror_process import tracking_uri
 
     console = new_console()
     console.print("starting the MLflow UI …", highlight=False)
@@ -80,7 +80,7 @@ def sync(
         complain("--check and --repair exclude each other; give one")
         raise typer.Exit(WRONG_INPUT)
     folder = study_dir(study, runs)
-    from orchestrator.run.mirror_process import MirrorProcess, tracking_uri
+    from orchestrator.running.mirror_process import MirrorProcess, tracking_uri
 
     if check:
         if not show_mirror_check(folder, tracking_uri(runs), as_json=as_json):

@@ -46,7 +46,7 @@ def plan(
     from orchestrator.check.loading import load_study
 
     loaded = load_study(study, overrides or [])
-    from orchestrator.run.plan_summary import plan_table, summarise_plan
+    from orchestrator.running.plan_summary import plan_table, summarise_plan
     from orchestrator.storage.working_copy import bring_study
 
     cluster = None
@@ -152,7 +152,7 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check what this machine can do, and say what is missing and what to do about it, in order."""
-    from orchestrator.run.doctor import examine, findings_table, remedies, to_fix
+    from orchestrator.running.doctor import examine, findings_table, remedies, to_fix
 
     findings = examine(address)
     if as_json:

@@ -61,7 +61,7 @@ def report(
         folder = study_dir(study, runs)
         if watch:
             from orchestrator.common.signals import interruptible
-            from orchestrator.run.report_watch import watch_report
+            from orchestrator.running.report_watch import watch_report
 
             with interruptible(), suppress(KeyboardInterrupt):  # which is how it ends
                 watch_report(folder, new_console(), write=lambda: _write(folder, only or (), chosen).files)

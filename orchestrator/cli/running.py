@@ -68,7 +68,7 @@ def run(
     console.quiet = quiet
     warn(loaded.warnings)
     from orchestrator.engine.budgets import RunLimits
-    from orchestrator.run.runner import RunOptions, run_study
+    from orchestrator.running.runner import RunOptions, run_study
     from orchestrator.storage.working_copy import shown
 
     options = RunOptions(
@@ -174,7 +174,7 @@ def submit(
     if missing:
         raise AblateError(f"--env: {', '.join(missing)} not set in this environment")
     from orchestrator.cluster.jobs import Jobs, anybody_may_run_jobs
-    from orchestrator.run.doctor import TOKEN_MODE
+    from orchestrator.running.doctor import TOKEN_MODE
 
     limits = {"--max-hours": max_hours, "--max-trials": max_trials, "--max-gpu-hours": max_gpu_hours}
     arguments = [word for value in overrides or () for word in ("--set", value)]
@@ -210,7 +210,7 @@ def submit(
 
 def status(study: StudyName, runs: Runs = Path("runs"), address: Address = None, as_json: Json = False) -> None:
     """Show where a study stands, from its ledger; also while it runs elsewhere."""
-    from orchestrator.run.status_summary import status_table, summarise_status
+    from orchestrator.running.status_summary import status_table, summarise_status
 
     with data_errors():
         if address is None:

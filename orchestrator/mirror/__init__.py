@@ -1,6 +1,6 @@
 """The ledger's projection into MLflow: study > cell > trial, each record as one run, exactly once.
 
-`python -m orchestrator.mirror` keeps a store up to date from a process of its own, which `orchestrator.run.mirror_process`
+`python -m orchestrator.mirror` keeps a store up to date from a process of its own, which `orchestrator.running.mirror_process`
 starts. Everything here is computed from `runs/STUDY/ledger` and `runs/STUDY/study.json`: the store may be down, or be
 deleted, and nothing is lost. Only `orchestrator.mirror.store` and `batches` import mlflow.
 """

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from orchestrator.cluster.watch import lost_cluster
 from orchestrator.common.signals import end_if_told
-from orchestrator.run.live_view import PLAIN_SECONDS
+from orchestrator.running.live_view import PLAIN_SECONDS
 from orchestrator.storage.pool_cache import PoolCache
 from trainables.data.base import DatasetDamaged, DatasetMissing
 from trainables.data.datasets import dataset_of

@@ -19,7 +19,7 @@ from orchestrator.check.loading import LoadedStudy
 from orchestrator.common.errors import AblateError
 from orchestrator.common.folders import StudyFolders
 from orchestrator.common.library_output import quiet_output
-from orchestrator.run.live_view import PLAIN_SECONDS
+from orchestrator.running.live_view import PLAIN_SECONDS
 from orchestrator.ssl.prompts import Prompts, read_prompts
 from trainables.data import Dataset, dataset_of
 from trainables.data.image_folder import SUFFIXES

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from orchestrator.check.loading import load_study
 from orchestrator.cluster.connection import cluster
-from orchestrator.run.runner import RunOptions, run_study
+from orchestrator.running.runner import RunOptions, run_study
 from tests.integration.studies import keep_pools, with_pools, write_study
 
 

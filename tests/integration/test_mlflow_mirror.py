@@ -32,7 +32,7 @@ from orchestrator.mirror import (
 )
 from orchestrator.mirror import store as store_module
 from orchestrator.mirror.content import COMPLETE_TAG, KEY_TAG, NOTE_TAG, PARENT_TAG
-from orchestrator.run.mirror_process import MirrorProcess
+from orchestrator.running.mirror_process import MirrorProcess
 from orchestrator.storage.object_store import RemoteFolder
 from results.ledger.compact_values import PackedCurves
 from results.records.manifest import StudyManifest
@@ -553,7 +553,7 @@ def test_the_process_follows_the_ledger_until_it_is_finished(runs: Path, uri: st
 def test_the_process_makes_its_last_sync_when_the_driver_is_killed(runs: Path, uri: str) -> None:
     study_dir = write_study(runs, some_records())
     code = (
-        "import sys, time; from pathlib import Path; from orchestrator.run.mirror_process import MirrorProcess\n"
+        "import sys, time; from pathlib import Path; from orchestrator.running.mirror_process import MirrorProcess\n"
         "mirror = MirrorProcess(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[1]) / 'log' / 'mirror.log')\n"
         "mirror.start(); print(mirror._process.pid, flush=True); time.sleep(60)"
     )

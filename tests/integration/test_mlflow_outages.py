@@ -12,7 +12,7 @@ import pytest
 from orchestrator.browse.ui import serve_ui
 from orchestrator.common.mirror_status import MirrorStatus
 from orchestrator.mirror import check, sync
-from orchestrator.run.mirror_process import MirrorProcess
+from orchestrator.running.mirror_process import MirrorProcess
 from tests.integration.faulty_server import Fault, FaultyServer
 from tests.integration.mlflow_studies import append, make_manifest, some_records, write_study
 

@@ -20,7 +20,7 @@ from orchestrator.browse.ui import UIError, serve_ui
 from orchestrator.browse.ui_access import access
 from orchestrator.mirror import StoreUnavailable, check, discard_changed, sync
 from orchestrator.mirror.database import Tracking, Users, complete
-from orchestrator.run.mirror_process import tracking_uri
+from orchestrator.running.mirror_process import tracking_uri
 from tests.integration.mlflow_studies import make_record, some_records, write_study
 
 pytestmark = pytest.mark.filterwarnings(
@@ -225,7 +225,7 @@ def test_nothing_in_the_working_folder_matters(runs: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "MLflow has 8 of 8 trials\n"), done.stderr
     code = (
         "import os, sys; from pathlib import Path; from orchestrator.browse.ui import serve_ui\n"
-        "from orchestrator.run.mirror_process import MirrorProcess, tracking_uri\n"
+        "from orchestrator.running.mirror_process import MirrorProcess, tracking_uri\n"
         "os.chdir(sys.argv[1]); os.environ['PYTHONPATH'] = os.pathsep + '.'; runs = Path('runs')\n"
         "with MirrorProcess(runs / 'digits', tracking_uri(runs), runs / 'log') as mirror:\n"
         "    assert mirror.finish(60).exit_status == 0, (runs / 'log').read_text()\n"

@@ -11,7 +11,7 @@ from rich.console import Console
 from orchestrator.check.loading import load_study
 from orchestrator.engine.budgets import RunLimits
 from orchestrator.engine.changes import ChangedSinceRecorded
-from orchestrator.run.runner import RunOptions, run_study
+from orchestrator.running.runner import RunOptions, run_study
 from results.ledger.ledger import Ledger
 from results.records.manifest import StudyManifest
 from results.report.writing import load_table

@@ -194,7 +194,7 @@ def test_what_the_driver_imports_leaves_torch_to_the_workers():
     import sys
 
     code = (
-        "import sys, orchestrator.run.runner, orchestrator.cluster.tune_adapters, trainables.trainable;"
+        "import sys, orchestrator.running.runner, orchestrator.cluster.tune_adapters, trainables.trainable;"
         "sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

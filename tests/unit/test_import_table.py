@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -86,7 +87,19 @@ def test_the_table_names_places_that_exist():
 
 ROOMS = {  # a room imports what stands before it in its row; `ssl` may import all of them
     "orchestrator": (
-        *("common", "study", "design", "check", "storage", "engine", "cluster", "forecast", "mirror", "run", "browse"),
+        *(
+            "common",
+            "study",
+            "design",
+            "check",
+            "storage",
+            "engine",
+            "cluster",
+            "forecast",
+            "mirror",
+            "running",
+            "browse",
+        ),
         "cli",
     ),
     "results": ("records", "ledger", "statistics", "analysis", "words", "sheets", "figures", "report"),
@@ -162,6 +175,9 @@ def test_no_module_stands_outside_of_a_room(package: str) -> None:
     assert loose <= {"__init__.py", "__main__.py"}
     rooms = {path.parent.relative_to(ROOT / package).parts[0] for path in (ROOT / package).glob("*/**/*.py")}
     assert rooms == {*ROOMS[package], BUILT_IN}
+    assert not rooms & set(importlib.import_module(package).__dict__.get("__all__", ())), (
+        "a room would hide a public name"
+    )
     for one in rooms:
         assert len([p for p in (ROOT / package / one).glob("*.py") if p.name != "__init__.py"]) <= LARGEST_ROOM, one
 

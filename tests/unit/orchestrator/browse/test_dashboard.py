@@ -19,7 +19,7 @@ from orchestrator.cli.app import app
 from orchestrator.cli.options import study_dir
 from orchestrator.common.errors import InputError, StudyNotFound
 from orchestrator.design.plan import make_plan
-from orchestrator.run.runner import manifest
+from orchestrator.running.runner import manifest
 from results.ledger.ledger import Ledger
 from results.records.manifest import StudyManifest
 from tests.unit.orchestrator.planning import run_made_up_trials, small_study

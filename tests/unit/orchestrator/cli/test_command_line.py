@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from orchestrator.cli.app import app
 from orchestrator.cli.running import _kept
 from orchestrator.common.command_name import called
-from orchestrator.run import runner
+from orchestrator.running import runner
 from tests.unit.orchestrator.planning import make_plan, run_made_up_trials, small_study
 
 ROOT = Path(__file__).parents[4]

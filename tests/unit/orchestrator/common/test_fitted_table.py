@@ -12,7 +12,7 @@ from rich.console import Console
 from orchestrator.cli.completion import KINDS
 from orchestrator.cli.listing import entries, listing, remarks
 from orchestrator.common.fitted_table import FittedTable, fitted
-from orchestrator.run.status_summary import status_table
+from orchestrator.running.status_summary import status_table
 from trainables.data import DATASETS
 
 

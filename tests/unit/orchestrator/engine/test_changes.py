@@ -9,7 +9,7 @@ import pytest
 from orchestrator.common.errors import AblateError
 from orchestrator.design.plan import Plan
 from orchestrator.engine.changes import DECISIONS_NAME, ChangedSinceRecorded, Decisions, remember_sources
-from orchestrator.run.runner import decide
+from orchestrator.running.runner import decide
 from results.analysis.main_table import main_table, select_records
 from results.records.origins import Origin
 from tests.unit.orchestrator.worlds import Run, facts, manifest_of, plan_of, run

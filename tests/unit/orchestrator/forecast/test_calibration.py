@@ -12,7 +12,7 @@ from orchestrator.forecast.calibration import (
     expected_seconds,
     load_calibration,
 )
-from orchestrator.run.plan_summary import summarise_plan
+from orchestrator.running.plan_summary import summarise_plan
 from tests.unit.orchestrator.planning import make_plan, small_study
 
 NO_POOLS = {"contamination": 0.0, "generators": []}

@@ -45,8 +45,8 @@ from orchestrator.engine.open_trials import OpenTrials
 from orchestrator.engine.state import StudyState
 from orchestrator.engine.unused_records import unused_records, unused_sentence
 from orchestrator.engine.warm_start import warm_start
-from orchestrator.run.live_view import StudyView
-from orchestrator.run.mirror_process import MirrorProcess, has_everything, tracking_uri
+from orchestrator.running.live_view import StudyView
+from orchestrator.running.mirror_process import MirrorProcess, has_everything, tracking_uri
 from orchestrator.storage.place import Storage, open_storage
 from orchestrator.storage.uploads import Sending
 from results.ledger.ledger import Ledger

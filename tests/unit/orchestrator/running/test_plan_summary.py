@@ -8,7 +8,7 @@ from rich.console import Console
 from orchestrator.check.loading import load_study
 from orchestrator.engine.state import StudyState
 from orchestrator.forecast.forecast import ForecastOptions
-from orchestrator.run.plan_summary import plan_table, summarise_plan
+from orchestrator.running.plan_summary import plan_table, summarise_plan
 from tests.unit.orchestrator.planning import make_plan, run_made_up_trials, small_study
 
 ROOT = Path(__file__).parents[4]

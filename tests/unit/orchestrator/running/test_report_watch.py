@@ -2,8 +2,8 @@ import io
 
 from rich.console import Console
 
-from orchestrator.run import report_watch
-from orchestrator.run.report_watch import ledger_state, watch_report
+from orchestrator.running import report_watch
+from orchestrator.running.report_watch import ledger_state, watch_report
 from results.ledger.ledger import Ledger
 from tests.unit.results.factories import manifest, record, write_study
 

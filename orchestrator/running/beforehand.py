@@ -11,7 +11,7 @@ from orchestrator.common.errors import AblateError
 from orchestrator.common.folders import StudyFolders
 from orchestrator.design.arms import names_of
 from orchestrator.design.plan import Plan
-from orchestrator.run.mirror_process import tracking_uri
+from orchestrator.running.mirror_process import tracking_uri
 from orchestrator.storage.lock import is_held
 from results.records.manifest import MANIFEST_NAME
 

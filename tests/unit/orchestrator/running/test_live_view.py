@@ -20,8 +20,8 @@ from orchestrator.common.folders import StudyFolders
 from orchestrator.design.plan import make_plan
 from orchestrator.engine.driver import StudyDriver
 from orchestrator.engine.state import StudyState
-from orchestrator.run import live_view as views
-from orchestrator.run.live_view import StudyView, running_text
+from orchestrator.running import live_view as views
+from orchestrator.running.live_view import StudyView, running_text
 from results.ledger.ledger import Ledger
 from results.records.trial_record import TrialRecord
 from tests.waiting import eventually

@@ -15,8 +15,8 @@ from orchestrator.cli.app import app
 from orchestrator.common.errors import AblateError
 from orchestrator.common.folders import StudyFolders
 from orchestrator.forecast.power import prospect_warnings
-from orchestrator.run.plan_summary import summarise_plan
-from orchestrator.run.runner import RunOptions, run_study
+from orchestrator.running.plan_summary import summarise_plan
+from orchestrator.running.runner import RunOptions, run_study
 from orchestrator.storage.lock import StudyBusy, study_lock
 from results.records.manifest import ManifestDamaged
 from tests.unit.orchestrator.planning import small_study

@@ -29,7 +29,7 @@ from orchestrator.forecast.cost import (
     work_left,
 )
 from orchestrator.forecast.power import power_sentences, prospect_warnings, prospects
-from orchestrator.run.beforehand import refused_here, refused_places
+from orchestrator.running.beforehand import refused_here, refused_places
 from results.ledger.ledger import Ledger
 from results.statistics.paired import smallest_sign_flip_p
 

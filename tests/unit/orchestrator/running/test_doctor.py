@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli.app import app
-from orchestrator.run import doctor
+from orchestrator.running import doctor
 from trainables.data import DATASETS
 
 Usage = namedtuple("Usage", "total used free")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.common.mirror_status import PROGRESS_NAME, MirrorStatus
-from orchestrator.run.mirror_process import MirrorProcess, has_everything, tracking_uri
+from orchestrator.running.mirror_process import MirrorProcess, has_everything, tracking_uri
 
 
 def test_the_driver_side_does_not_import_mlflow() -> None:
-    code = "import sys, orchestrator.run.mirror_process, orchestrator.browse.ui; sys.exit('mlflow' in sys.modules)"
+    code = "import sys, orchestrator.running.mirror_process, orchestrator.browse.ui; sys.exit('mlflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[4])
 
 
@@ -62,7 +62,7 @@ def test_a_mirror_that_could_not_start_is_replaced_for_the_last_sync(
         [sys.executable, "-c", "raise ModuleNotFoundError('half of the code')"],
         [sys.executable, "-c", working],
     ]
-    monkeypatch.setattr("orchestrator.run.mirror_process.module_command", lambda *_: commands.pop(0))
+    monkeypatch.setattr("orchestrator.running.mirror_process.module_command", lambda *_: commands.pop(0))
     mirror = MirrorProcess(tmp_path, "sqlite:////nowhere/mlflow.db", tmp_path / "mirror.log")
     mirror.start()
     while mirror.status().exit_status is None:
@@ -74,7 +74,7 @@ def test_a_mirror_that_could_not_start_is_replaced_for_the_last_sync(
 
 def test_a_mirror_whose_store_refuses_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = [[sys.executable, "-c", "raise SystemExit(3)"]]
-    monkeypatch.setattr("orchestrator.run.mirror_process.module_command", lambda *_: commands.pop(0))
+    monkeypatch.setattr("orchestrator.running.mirror_process.module_command", lambda *_: commands.pop(0))
     mirror = MirrorProcess(tmp_path, "sqlite:////nowhere/mlflow.db", tmp_path / "mirror.log")
     mirror.start()
     MirrorStatus(error="the store is down").save(tmp_path / PROGRESS_NAME)
