@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.browse.mirror_check import show_mirror_check
 from orchestrator.cli.completion import studies_and_files
+from orchestrator.cli.mirror_check import show_mirror_check
 from orchestrator.cli.options import DONE, SOME_FAILED, WRONG_INPUT, Json, Runs, StudyName, study_dir
 from orchestrator.common.data_errors import data_errors
 from orchestrator.common.printing import complain, new_console, print_json, warn

@@ -6,6 +6,7 @@ write to, keeps them, and writes its token readable for all into the home folder
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -23,6 +24,7 @@ from rich.text import Text
 from orchestrator.cluster.watch import LocalProcesses, watched
 from orchestrator.common.errors import AblateError, MachineFailed
 from orchestrator.common.import_paths import workers_path
+from orchestrator.common.os_errors import remedy
 from orchestrator.common.signals import at_once, end_if_told, said, say_once, take_signals
 from orchestrator.common.temporary_folders import remove_abandoned, scratch_folder
 
@@ -33,6 +35,7 @@ _TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
 _OWN_FOLDER = "RAY_TMPDIR"
 _SLOW = ("timed out", "Timed out", "timeout", "Failed to get node info", "Failed to start", "Failed to connect")
 _FEW_FILES = 1024
+_NOT_WRITTEN = (errno.ENOSPC, errno.EROFS, errno.EACCES)
 _MEMORY_FILES = Path("/dev/shm")
 
 
@@ -111,22 +114,13 @@ def why_not(problem: Exception, log: str = "") -> str:
     if any(word in text for word in _SLOW):
         return f"Ray did not start on this machine in {ATTEMPTS} tries: {_limits() or _BUSY}{f' (Ray: {log})' if log else ''}"
     if isinstance(problem, OSError) and problem.errno is not None:
-        remedies = {
-            "EMFILE": "allow more open files: `ulimit -n 8192`",
-            "ENFILE": "the machine has too many open files: end what holds them",
-            "ENOSPC": "free room there, or name another folder with RAY_TMPDIR",
-            "EROFS": "name a folder that can be written with RAY_TMPDIR",
-            "EACCES": "name a folder that can be written with RAY_TMPDIR",
-            "ENOMEM": "free memory, or ask for fewer trials at a time with resources.actors",
-            "EAGAIN": "allow more processes: `ulimit -u` says how many",
-        }
-        from errno import errorcode
-
         what = f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem.strerror)
-        remedy = remedies.get(errorcode.get(problem.errno, ""), "`ablate doctor` looks at this machine")
+        helps = remedy(problem) or "`ablate doctor` looks at this machine"
+        if problem.errno in _NOT_WRITTEN:
+            helps = f"name a folder with room that can be written with {_OWN_FOLDER}"
         if str(problem.filename).startswith(str(_MEMORY_FILES)):
-            remedy = SHARED_MEMORY
-        return f"Ray cannot be started on this machine: {what}; {remedy}"
+            helps = SHARED_MEMORY
+        return f"Ray cannot be started on this machine: {what}; {helps}"
     if str(_MEMORY_FILES) in text or "object store" in text.lower():
         return f"{sentence}; {SHARED_MEMORY}"
     return f"{sentence}; `ablate doctor` looks at this machine"

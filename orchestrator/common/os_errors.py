@@ -35,6 +35,11 @@ _REMEDIES = {
 }
 
 
+def remedy(problem: OSError) -> str | None:
+    """What helps, by the error's number."""
+    return _REMEDIES.get(problem.errno or 0)
+
+
 def sentence(problem: OSError) -> str:
     """What happened, to which file, and what helps.
 
@@ -45,8 +50,8 @@ def sentence(problem: OSError) -> str:
     file = problem.filename2 if problem.filename2 is not None else problem.filename
     where = "its output" if file is None else os.fsdecode(file) if isinstance(file, str | bytes) else f"file {file}"
     what = problem.strerror or str(problem) or type(problem).__name__
-    remedy = _REMEDIES.get(problem.errno or 0)
+    helps = remedy(problem)
     if file is None and problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF):
         where = "the system"  # nothing says which file it was
     then = "give the same command again; nothing that was recorded is lost"
-    return f"{where}: {what}; " + (f"{remedy}, then {then}" if remedy else then)
+    return f"{where}: {what}; " + (f"{helps}, then {then}" if helps else then)

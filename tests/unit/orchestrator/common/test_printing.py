@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import orchestrator.mirror
-from orchestrator.browse.mirror_check import show_mirror_check
+from orchestrator.cli.mirror_check import show_mirror_check
 from orchestrator.common.fitted_table import FittedTable
 from orchestrator.common.printing import complain, new_console, show_verdict, warn
 from orchestrator.mirror import Difference
