@@ -108,7 +108,7 @@ CASES: dict[str, Case] = {
         refused={
             "run": "Read-only file system; it cannot be written to; use another place",
             "report": "Read-only file system; it cannot be written to; use another place",
-            "sync": "",
+            "sync": "Read-only file system; it cannot be written to; use another place",
         },
     ),
 }
@@ -140,6 +140,7 @@ class Environments:
         """Raise AssertionError where a command answers otherwise than as usual, or with the sentence that the case has for it."""
         usual = self._usual.get(command) or self._usual.setdefault(command, self._answer(CASES["as usual"], command))
         assert usual.status == 0, usual
+        assert _facts(command, usual.output), f"{command} tells nothing that could be compared: {usual}"
         found, told = self._answer(CASES[case], command), f"{command}, {case}"
         assert "Traceback" not in found.output + found.messages, f"{told}: {found.messages[-2000:]}"
         assert "Error:" not in found.messages, f"{told}: {found.messages[-2000:]}"
@@ -194,4 +195,5 @@ def _facts(command: str, output: str) -> set[str]:
     if output.startswith(("{", "[")):
         found = json.loads(output)
         return {json.dumps(found, sort_keys=True)} if command == "list" else {str(found["sentence"])}
-    return set(re.findall(r"\d+\.\d+", output))
+    plain = [word for word in output.replace("−", "-").split() if not re.search("/.*[a-z]", word)]  # no paths
+    return set(re.findall(r"[+-]?\d+(?:\.\d+)?", " ".join(plain)))
